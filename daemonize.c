@@ -1,0 +1,2169 @@
+/*
+ * daemonize: run a command as a daemon, and say truthfully whether it is up.
+ *
+ * Who forks whom, and who holds what:
+ *
+ *   launcher   what the user typed. Does everything that can fail in front of the user: checks
+ *      |       options, resolves names and paths, opens the logs, looks at the pidfile. Then it
+ *      |       forks, stays as the subreaper of what follows, and exits last, with the verdict.
+ *      +- middle child    setsid(2): a session without a terminal. Forks again and exits.
+ *            +- daemon    not the session's leader, so no terminal it opens can become its own.
+ *                         Takes the pidfile's lock, assumes its identity, execs the command.
+ *
+ * After the first fork there are only system calls on what was settled before. Every one that
+ * fails goes one way: {step, errno} down the status channel, a close-on-exec pipe, and _exit.
+ * What the launcher may conclude from the channel:
+ *
+ *   a report with an errno     the start failed at that step
+ *   end of file                the daemon has exec'd or has died: each closes the pipe, so the
+ *                              kernel is asked which (PF_FORKNOEXEC), see daemon_has_execed()
+ *
+ * Invariants:
+ *   - fds 0-2 exist before anything is opened, so that no file of ours becomes a stream;
+ *   - the pidfile carries a POSIX record lock that belongs to the daemon itself: it outlives
+ *     exec, no child inherits it, and it ends with the process however that ends;
+ *   - so the daemon's fds are closed before the lock is taken: closing any fd of a file drops
+ *     every record lock that the process has on it;
+ *   - whoever writes or removes a pidfile has its write lock; the daemon keeps a read lock, on
+ *     a read-only fd.
+ *
+ * References: PEP 3143; daemon(7); Stevens, Fenner, Rudoff, "UNIX Network Programming", 13.4;
+ * fcntl_locking(2).
+ */
+#define _GNU_SOURCE		/* setresuid, setgroups, getgrouplist, syscall, O_NOFOLLOW */
+#define _DARWIN_C_SOURCE
+#define __BSD_VISIBLE 1
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+#if defined(__FreeBSD__)
+#include <sys/procctl.h>
+#endif
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__)
+#include <sys/event.h>
+#define HAVE_KQUEUE 1
+#endif
+
+#define VERSION "1.0.0"
+
+enum exit_status {
+	EXIT_UP = 0,
+	EXIT_SETUP = 1,
+	EXIT_USAGE = 2,
+	EXIT_RUNNING = 3,
+	EXIT_GAVE_UP = 124,
+	EXIT_CANNOT_EXECUTE = 126,
+	EXIT_NOT_FOUND = 127,
+};
+
+enum {
+	FIRST_LOCK_FD = 10,	/* clear of the low numbers that shell scripts use */
+	PIDFILE_MODE = 0644,
+	LOG_MODE = 0666,	/* less the umask */
+	DEFAULT_UMASK = 022,
+	FIRST_LINE_MAX = 256,	/* as much of a script's first line as Linux reads */
+};
+
+#define NANOSECONDS INT64_C(1000000000) /* in a second */
+#define NEVER INT64_MAX
+#define NAP (NANOSECONDS / 1000)	   /* between two looks at what is about to change */
+#define POLL_INTERVAL (NANOSECONDS / 20)   /* where a process cannot be watched */
+#define BUSY_LIMIT NANOSECONDS		   /* no starter has the write lock for longer */
+
+/*
+ * The steps of a start. Each has its words for the one who reads of its failure ("cannot ...")
+ * and, for -v, for the one who wants to see what happens. `why` replaces the text of errno
+ * where the system's own would say nothing, `object` is what the step was done to.
+ */
+enum step {
+	STEP_DONE, /* no step failed */
+	STEP_BORN,
+	STEP_FORK,
+	STEP_SESSION,
+	STEP_FORK_AGAIN,
+	STEP_STREAMS,
+	STEP_CLOSE,
+	STEP_PIDFILE_OPEN,
+	STEP_PIDFILE_SYMLINK,
+	STEP_PIDFILE_TYPE,
+	STEP_PIDFILE_LINKS,
+	STEP_PIDFILE_OWNER,
+	STEP_PIDFILE_LOCK,
+	STEP_PIDFILE_LOST,
+	STEP_PIDFILE_WRITE,
+	STEP_TRUNCATE,
+	STEP_CHROOT,
+	STEP_CHDIR,
+	STEP_CORE,
+	STEP_GROUPS,
+	STEP_GROUP,
+	STEP_USER,
+	STEP_REGAIN,
+	STEP_SIGNALS,
+	STEP_FIND,
+	STEP_EXEC,
+};
+
+enum object { OF_NOTHING, OF_PIDFILE, OF_CHROOT, OF_CHDIR, OF_USER, OF_COMMAND };
+
+static const struct {
+	enum object object;
+	const char *verb;
+	const char *why;
+	const char *done;
+} steps[] = {
+	[STEP_BORN] = {OF_NOTHING, "tell the launcher the daemon's PID", NULL, NULL},
+	[STEP_FORK] = {OF_NOTHING, "fork", NULL, NULL},
+	[STEP_SESSION] = {OF_NOTHING, "start a session", NULL,
+		"left the caller's session and terminal (setsid)"},
+	[STEP_FORK_AGAIN] = {OF_NOTHING, "fork a second time", NULL,
+		"forked again: not the session's leader, it can never acquire a terminal"},
+	[STEP_STREAMS] = {OF_NOTHING, "redirect the standard streams", NULL,
+		"redirected standard input, output and error"},
+	[STEP_CLOSE] = {OF_NOTHING, "close the inherited file descriptors", NULL,
+		"closed all other file descriptors but those to keep"},
+	[STEP_PIDFILE_OPEN] = {OF_PIDFILE, "open pidfile", NULL, NULL},
+	[STEP_PIDFILE_SYMLINK] = {OF_PIDFILE, "use pidfile", "it is a symbolic link", NULL},
+	[STEP_PIDFILE_TYPE] = {OF_PIDFILE, "use pidfile", "it is not a regular file", NULL},
+	[STEP_PIDFILE_LINKS] = {OF_PIDFILE, "use pidfile", "it has another hard link", NULL},
+	[STEP_PIDFILE_OWNER] = {OF_PIDFILE, "use pidfile", "it belongs to another user", NULL},
+	[STEP_PIDFILE_LOCK] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
+	[STEP_PIDFILE_LOST] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
+	[STEP_PIDFILE_WRITE] = {OF_PIDFILE, "write pidfile", NULL,
+		"took the pidfile's lock and wrote the PID into it"},
+	[STEP_TRUNCATE] = {OF_NOTHING, "truncate the logs", NULL, "truncated the logs"},
+	[STEP_CHROOT] = {OF_CHROOT, "change the root directory to", NULL,
+		"changed the root directory"},
+	[STEP_CHDIR] = {OF_CHDIR, "change to directory", NULL, "changed the working directory"},
+	[STEP_CORE] = {OF_NOTHING, "forbid core dumps", NULL, "forbade core dumps"},
+	[STEP_GROUPS] = {OF_USER, "set the supplementary groups of", NULL, NULL},
+	[STEP_GROUP] = {OF_USER, "set the group of", NULL, NULL},
+	[STEP_USER] = {OF_USER, "become user", NULL, "set groups, group and user"},
+	[STEP_REGAIN] = {OF_USER, "become user", "root's privileges could be taken back",
+		"made sure that root's privileges cannot be taken back"},
+	[STEP_SIGNALS] = {OF_NOTHING, "reset the signals", NULL,
+		"reset signal dispositions and mask"},
+	[STEP_FIND] = {OF_COMMAND, "find", NULL, NULL},
+	[STEP_EXEC] = {OF_COMMAND, "execute", NULL, NULL},
+};
+
+/* ---- Types ------------------------------------------------------------------------------ */
+
+enum mode { MODE_START, MODE_HELP, MODE_VERSION };
+
+enum if_running { IF_RUNNING_REFUSE, IF_RUNNING_WAIT, IF_RUNNING_OK };
+
+/* What the user asked for: const once it has been parsed and checked. */
+struct options {
+	enum mode mode;
+	const char *pidfile;
+	const char *lockfile;
+	const char *user;
+	const char *group;
+	const char *root;
+	const char *directory;	   /* NULL: not given, which means "/" */
+	const char *stream[3];	   /* NULL: /dev/null; "-": the caller's */
+	bool truncate;
+	bool foreground;
+	bool no_core;
+	bool print_pid;
+	bool if_running_given;
+	enum if_running if_running;
+	int64_t wait;		   /* nanoseconds */
+	mode_t umask;
+	int *keep;		   /* sorted, no number twice */
+	size_t n_keep;
+	sigset_t ignore;	   /* the dispositions of the daemon: ignored, or else default */
+	char **env;		   /* NAME=VALUE, in the order given */
+	size_t n_env;
+	const char *name;	   /* the command as typed */
+	char **command;		   /* NULL-terminated; command[-1] exists: ours, or an option */
+};
+
+/* Who to be. */
+struct identity {
+	bool change;
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	int n_groups;
+	char *name;		   /* NULL: a number without a passwd entry, or no -u */
+	char *home;
+	char *shell;
+};
+
+/* All that the daemon needs. */
+struct plan {
+	const struct options *opt;
+	struct identity id;
+	char path[PATH_MAX];	   /* the command's file; empty with --chroot: found after it */
+	int stream_fd[3];	   /* -1: leave the caller's */
+	bool stream_truncate[3];
+	int flock_fd;
+	int channel_fd;		   /* the status channel; -1 in the foreground */
+	int *keep;		   /* every fd from 3 up that is not to be closed, sorted */
+	size_t n_keep;
+	pid_t launcher;
+	int64_t wait_deadline;
+};
+
+/* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
+struct report {
+	enum step step;
+	int error;		   /* 0: the step is done */
+	pid_t pid;
+};
+
+/* What the kernel knows of a process. */
+struct process {
+	char state;
+	bool execed;		   /* it has called exec since it was forked */
+	long threads;
+	unsigned long long start;  /* clock ticks since boot */
+};
+
+/* Who has a pidfile: what its lock says, or else the number in it. */
+struct owner {
+	bool exists;		   /* the file does */
+	bool running;
+	bool starting;		   /* has the write lock: a starter, or one who removes the file */
+	pid_t pid;		   /* 0: in another PID namespace */
+};
+
+/* ---- Diagnostics: one line each, in one write, on the caller's standard error ------------- */
+
+static struct {
+	int fd;			   /* in the foreground, a copy of the caller's */
+	bool verbose;
+} diagnostics = {STDERR_FILENO, false};
+
+__attribute__((format(printf, 1, 0)))
+static void diagnose(const char *format, va_list arguments)
+{
+	static const char name[] = "daemonize: ";
+	char line[2 * PATH_MAX];
+	size_t size = sizeof name - 1;
+	int n;
+
+	memcpy(line, name, size);
+	n = vsnprintf(line + size, sizeof line - size - 1, format, arguments);
+	size += n < 0 ? 0 : (size_t)n;
+	if (size > sizeof line - 2)
+		size = sizeof line - 2;
+	/* A name with a line break in it must not look like a second message. */
+	for (size_t i = 0; i < size; i++)
+		if (iscntrl((unsigned char)line[i]))
+			line[i] = '?';
+	line[size++] = '\n';
+	if (write(diagnostics.fd, line, size) == -1)
+		return; /* nobody is left to be told */
+}
+
+__attribute__((format(printf, 1, 2)))
+static void verbose(const char *format, ...)
+{
+	va_list arguments;
+
+	if (!diagnostics.verbose)
+		return;
+	va_start(arguments, format);
+	diagnose(format, arguments);
+	va_end(arguments);
+}
+
+__attribute__((format(printf, 2, 3)))
+static _Noreturn void die(enum exit_status status, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	diagnose(format, arguments);
+	va_end(arguments);
+	exit((int)status);
+}
+
+#define die_usage(format, ...) \
+	die(EXIT_USAGE, format ". Try 'daemonize --help'.", __VA_ARGS__)
+
+static void *allocate_or_die(void *old, size_t count, size_t size)
+{
+	void *new = size && count > SIZE_MAX / size ? NULL : realloc(old, count * size);
+
+	if (!new)
+		die(EXIT_SETUP, "cannot allocate memory: %s", strerror(errno));
+	return new;
+}
+
+/* ---- System shims: every #ifdef of the program is here ------------------------------------ */
+
+#if defined(__APPLE__)
+#define st_mtim st_mtimespec
+#endif
+#if !defined(CLOCK_BOOTTIME)
+#define CLOCK_BOOTTIME CLOCK_MONOTONIC
+#endif
+
+/* Closes every fd from low to high, INT_MAX meaning all there are. ENOSYS: cannot. close_range(2) */
+static int close_span(int low, int high)
+{
+#if defined(SYS_close_range) && !defined(NO_CLOSE_RANGE)
+	unsigned int last = high == INT_MAX ? UINT_MAX : (unsigned int)high;
+
+	return (int)syscall(SYS_close_range, (unsigned int)low, last, 0U);
+#elif defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__)
+	if (high == INT_MAX) {
+		closefrom(low);
+		return 0;
+	}
+	while (low <= high)
+		close(low++);
+	return 0;
+#else
+	(void)low;
+	(void)high;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+/*
+ * Makes orphaned descendants ours, so that a daemon that dies stays a zombie, with its exit
+ * status, until we have looked. Where the system cannot, init reaps it.
+ */
+static void become_subreaper(void)
+{
+#if defined(PR_SET_CHILD_SUBREAPER) && !defined(NO_SUBREAPER)
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+#elif defined(PROC_REAP_ACQUIRE) && !defined(NO_SUBREAPER)
+	procctl(P_PID, getpid(), PROC_REAP_ACQUIRE, NULL);
+#endif
+}
+
+/*
+ * Returns an fd that polls as readable once the process has ended, and cannot come to mean
+ * another that gets the same PID. -1 with ESRCH: there is none; with ENOSYS: poll by hand.
+ */
+static int process_watch(pid_t pid)
+{
+#if defined(SYS_pidfd_open) && !defined(NO_PIDFD)
+	return (int)syscall(SYS_pidfd_open, pid, 0U);
+#elif defined(HAVE_KQUEUE)
+	struct kevent event;
+	int saved, queue = kqueue();
+
+	EV_SET(&event, pid, EVFILT_PROC, EV_ADD, NOTE_EXIT, 0, NULL);
+	if (queue == -1 || kevent(queue, &event, 1, NULL, 0, NULL) == 0)
+		return queue;
+	saved = errno;
+	close(queue);
+	errno = saved;
+	return -1;
+#else
+	(void)pid;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+static int pipe_close_on_exec(int ends[2])
+{
+#if defined(__APPLE__)
+	if (pipe(ends) == -1)
+		return -1;
+	return fcntl(ends[0], F_SETFD, FD_CLOEXEC) | fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+#else
+	return pipe2(ends, O_CLOEXEC);
+#endif
+}
+
+/* Reads what /proc knows of a process; false where that is nothing. proc_pid_stat(5) */
+static bool process_read(pid_t pid, struct process *process)
+{
+#if defined(__linux__) && !defined(NO_PROC)
+	enum { STATE = 3, FLAGS = 9, THREADS = 20, START = 22, FORKED_NO_EXEC = 0x40 };
+	char text[1024], *word;
+	ssize_t size;
+	int fd;
+
+	snprintf(text, sizeof text, "/proc/%ld/stat", (long)pid);
+	fd = open(text, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return false;
+	size = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (size <= 0)
+		return false;
+	text[size] = '\0';
+	/* The second field is the command's name, in parentheses, and may hold any character. */
+	word = strrchr(text, ')');
+	for (int field = STATE; word && field <= START; field++) {
+		word = strchr(word + 1, ' ');
+		if (!word)
+			break;
+		if (field == STATE)
+			process->state = word[1];
+		else if (field == FLAGS)
+			process->execed = !(strtoul(word, NULL, 10) & FORKED_NO_EXEC);
+		else if (field == THREADS)
+			process->threads = strtol(word, NULL, 10);
+		else if (field == START)
+			process->start = strtoull(word, NULL, 10);
+	}
+	return word != NULL;
+#else
+	(void)pid;
+	(void)process;
+	return false;
+#endif
+}
+
+/* getgrouplist(3): macOS has other types. */
+static int list_groups(const char *user, gid_t group, gid_t *groups, int *count)
+{
+#if defined(__APPLE__)
+	return getgrouplist(user, (int)group, (int *)groups, count);
+#else
+	return getgrouplist(user, group, groups, count);
+#endif
+}
+
+/* Sets the real, effective and saved IDs alike, so that none is left to go back to. */
+static int set_group_ids(gid_t gid)
+{
+#if defined(__APPLE__) || defined(__NetBSD__)
+	return setgid(gid);
+#else
+	return setresgid(gid, gid, gid);
+#endif
+}
+
+static int set_user_ids(uid_t uid)
+{
+#if defined(__APPLE__) || defined(__NetBSD__)
+	return setuid(uid);
+#else
+	return setresuid(uid, uid, uid);
+#endif
+}
+
+static const struct {
+	const char *name;
+	int number;
+} signal_names[] = {
+	{"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"ILL", SIGILL},
+	{"TRAP", SIGTRAP}, {"ABRT", SIGABRT}, {"BUS", SIGBUS}, {"FPE", SIGFPE},
+	{"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},
+	{"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CHLD", SIGCHLD},
+	{"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
+	{"TTOU", SIGTTOU}, {"URG", SIGURG}, {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
+	{"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},
+	{"SYS", SIGSYS}, {"IOT", SIGABRT}, {"CLD", SIGCHLD},
+#ifdef SIGPOLL
+	{"POLL", SIGPOLL},
+#endif
+#ifdef SIGPWR
+	{"PWR", SIGPWR},
+#endif
+#ifdef SIGSTKFLT
+	{"STKFLT", SIGSTKFLT},
+#endif
+#ifdef SIGEMT
+	{"EMT", SIGEMT},
+#endif
+#ifdef SIGINFO
+	{"INFO", SIGINFO},
+#endif
+};
+
+/* The first and last signal number that libc lets a program have beyond the standard ones. */
+#ifdef SIGRTMIN
+#define REALTIME_FIRST SIGRTMIN
+#define REALTIME_LAST SIGRTMAX
+#define STANDARD_LAST 31
+#else
+#define REALTIME_FIRST NSIG
+#define REALTIME_LAST (NSIG - 1)
+#define STANDARD_LAST (NSIG - 1)
+#endif
+
+/* ---- Time: monotonic, in nanoseconds ------------------------------------------------------ */
+
+static int64_t clock_read(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * NANOSECONDS + now.tv_nsec;
+}
+
+static int64_t deadline_in(int64_t duration)
+{
+	return duration == NEVER ? NEVER : clock_read(CLOCK_MONOTONIC) + duration;
+}
+
+static void nap(int64_t duration)
+{
+	struct timespec time = {duration / NANOSECONDS, duration % NANOSECONDS};
+
+	nanosleep(&time, NULL);
+}
+
+/* ---- Parsing values: each returns false for text that is not wholly what it should be ----- */
+
+static bool parse_number(const char *text, int base, unsigned long max, unsigned long *value)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false; /* strtoul takes blanks and a sign */
+	errno = 0;
+	*value = strtoul(text, &end, base);
+	return *end == '\0' && errno == 0 && *value <= max;
+}
+
+/* Seconds, with a fraction or without, or "inf"; in nanoseconds. */
+static bool parse_duration(const char *text, int64_t *duration)
+{
+	enum { SECONDS_MAX = 1000000000 };
+	int64_t unit = NANOSECONDS;
+	int64_t seconds = 0, fraction = 0;
+
+	if (!strcmp(text, "inf")) {
+		*duration = NEVER;
+		return true;
+	}
+	if (!isdigit((unsigned char)*text))
+		return false;
+	for (; isdigit((unsigned char)*text) && seconds <= SECONDS_MAX; text++)
+		seconds = 10 * seconds + (*text - '0');
+	if (*text == '.')
+		for (text++; isdigit((unsigned char)*text); text++)
+			fraction += (unit /= 10) * (*text - '0');
+	*duration = seconds * NANOSECONDS + fraction;
+	return *text == '\0' && seconds <= SECONDS_MAX;
+}
+
+/* "HUP", "SIGHUP", "hup", "1", "RTMIN+3", "RTMAX-1". */
+static bool parse_signal(const char *text, int *number)
+{
+	unsigned long value;
+	bool from_end;
+
+	if (parse_number(text, 10, INT_MAX, &value)) {
+		*number = (int)value;
+		return *number > 0 && *number <= REALTIME_LAST &&
+		       (*number <= STANDARD_LAST || *number >= REALTIME_FIRST);
+	}
+	if (!strncasecmp(text, "SIG", 3))
+		text += 3;
+	for (size_t i = 0; i < sizeof signal_names / sizeof *signal_names; i++)
+		if (!strcasecmp(text, signal_names[i].name)) {
+			*number = signal_names[i].number;
+			return true;
+		}
+	from_end = !strncasecmp(text, "RTMAX", 5);
+	if (!from_end && strncasecmp(text, "RTMIN", 5) != 0)
+		return false;
+	text += 5;
+	value = 0;
+	if (*text && (*text != (from_end ? '-' : '+') || !parse_number(text + 1, 10, 64, &value)))
+		return false;
+	*number = from_end ? REALTIME_LAST - (int)value : REALTIME_FIRST + (int)value;
+	return *number >= REALTIME_FIRST && *number <= REALTIME_LAST;
+}
+
+/* The next element of a comma-separated list, copied into word; NULL at its end. */
+static const char *parse_element(const char *list, char *word, size_t size)
+{
+	size_t length = strcspn(list, ",");
+
+	snprintf(word, size, "%.*s", (int)(length < size ? length : size - 1), list);
+	return list[length] ? list + length + 1 : NULL;
+}
+
+/* Puts fd into a sorted set that has room for it. */
+static void fds_insert(int *set, size_t *count, int fd)
+{
+	size_t i = *count;
+
+	for (size_t j = 0; j < *count; j++)
+		if (set[j] == fd)
+			return;
+	for (; i > 0 && set[i - 1] > fd; i--)
+		set[i] = set[i - 1];
+	set[i] = fd;
+	++*count;
+}
+
+/* ---- Options: first recorded, then checked against each other in one place ---------------- */
+
+enum {
+	OPTION_DEFAULT_SIGNAL = 256,
+	OPTION_IGNORE_SIGNAL,
+	OPTION_NO_CORE,
+	OPTION_OK_IF_RUNNING,
+	OPTION_TRUNCATE,
+};
+
+static const char short_options[] = "+:ac:e:E:fg:hi:k:l:m:o:O:p:PrR:u:vVw:";
+
+static const struct option long_options[] = {
+	{"append", no_argument, NULL, 'a'},
+	{"chdir", required_argument, NULL, 'c'},
+	{"chroot", required_argument, NULL, 'R'},
+	{"default-signal", required_argument, NULL, OPTION_DEFAULT_SIGNAL},
+	{"env", required_argument, NULL, 'E'},
+	{"foreground", no_argument, NULL, 'f'},
+	{"group", required_argument, NULL, 'g'},
+	{"help", no_argument, NULL, 'h'},
+	{"ignore-signal", required_argument, NULL, OPTION_IGNORE_SIGNAL},
+	{"keep-fd", required_argument, NULL, 'k'},
+	{"lock", required_argument, NULL, 'l'},
+	{"no-core", no_argument, NULL, OPTION_NO_CORE},
+	{"ok-if-running", no_argument, NULL, OPTION_OK_IF_RUNNING},
+	{"output", required_argument, NULL, 'O'},
+	{"pidfile", required_argument, NULL, 'p'},
+	{"print-pid", no_argument, NULL, 'P'},
+	{"refuse-if-running", no_argument, NULL, 'r'},
+	{"stderr", required_argument, NULL, 'e'},
+	{"stdin", required_argument, NULL, 'i'},
+	{"stdout", required_argument, NULL, 'o'},
+	{"truncate", no_argument, NULL, OPTION_TRUNCATE},
+	{"umask", required_argument, NULL, 'm'},
+	{"user", required_argument, NULL, 'u'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"version", no_argument, NULL, 'V'},
+	{"wait-if-running", required_argument, NULL, 'w'},
+	{NULL, 0, NULL, 0},
+};
+
+static void options_keep_fds(struct options *opt, const char *list)
+{
+	unsigned long first, last;
+	char word[32], *dash;
+
+	for (const char *rest = list; rest;) {
+		rest = parse_element(rest, word, sizeof word);
+		dash = strchr(word, '-');
+		if (dash)
+			*dash++ = '\0';
+		if (!parse_number(word, 10, INT_MAX - 1, &first) ||
+		    !parse_number(dash ? dash : word, 10, INT_MAX - 1, &last) || first > last)
+			die_usage("'%s' is no list of file descriptors like 3,5-7", list);
+		if (first <= STDERR_FILENO)
+			die_usage("file descriptors 0 to 2 are set with -i, -o and -e, not with -k '%s'",
+				list);
+		for (; first <= last; first++) {
+			if (fcntl((int)first, F_GETFD) == -1)
+				die(EXIT_SETUP, "cannot keep file descriptor %lu: it is not open", first);
+			opt->keep = allocate_or_die(opt->keep, opt->n_keep + 1, sizeof *opt->keep);
+			fds_insert(opt->keep, &opt->n_keep, (int)first);
+		}
+	}
+}
+
+static void options_signals(struct options *opt, const char *list, int (*change)(sigset_t *, int))
+{
+	char word[32];
+	int number;
+
+	for (const char *rest = list; rest;) {
+		rest = parse_element(rest, word, sizeof word);
+		if (!parse_signal(word, &number))
+			die_usage("'%s' is no signal", word);
+		if (number == SIGKILL || number == SIGSTOP)
+			die_usage("signal %s can be neither ignored nor caught", word);
+		change(&opt->ignore, number);
+	}
+}
+
+static void options_environment(struct options *opt, char *setting)
+{
+	if (*setting == '=' || !strchr(setting, '='))
+		die_usage("'%s' is not of the form NAME=VALUE", setting);
+	opt->env = allocate_or_die(opt->env, opt->n_env + 1, sizeof *opt->env);
+	opt->env[opt->n_env++] = setting;
+}
+
+static void options_umask(struct options *opt, const char *text)
+{
+	unsigned long value;
+
+	if (!parse_number(text, 8, 0777, &value))
+		die_usage("'%s' is no umask: octal, from 0 to 777", text);
+	opt->umask = (mode_t)value;
+}
+
+static int64_t duration_or_die(const char *text)
+{
+	int64_t duration;
+
+	if (!parse_duration(text, &duration))
+		die_usage("'%s' is no number of seconds", text);
+	return duration;
+}
+
+static void options_if_running(struct options *opt, enum if_running if_running)
+{
+	opt->if_running = if_running;
+	opt->if_running_given = true;
+}
+
+/* What getopt_long could not make sense of, named as the user typed it. */
+static _Noreturn void die_unknown(int result, const char *word)
+{
+	bool is_long = !strncmp(word, "--", 2);
+
+	if (result == ':' && !is_long)
+		die_usage("option '-%c' needs an argument", optopt);
+	if (result == ':')
+		die_usage("option '%s' needs an argument", word);
+	if (is_long && optopt)
+		die_usage("option '%.*s' takes no argument", (int)strcspn(word, "="), word);
+	if (is_long)
+		die_usage("unknown or ambiguous option '%s'", word);
+	die_usage("unknown option '-%c'", optopt);
+}
+
+static void options_record(struct options *opt, int letter, char *argument)
+{
+	switch (letter) {
+	case 'a': opt->truncate = false; break;
+	case 'c': opt->directory = argument; break;
+	case 'e': opt->stream[STDERR_FILENO] = argument; break;
+	case 'E': options_environment(opt, argument); break;
+	case 'f': opt->foreground = true; break;
+	case 'g': opt->group = argument; break;
+	case 'h': opt->mode = MODE_HELP; break;
+	case 'i': opt->stream[STDIN_FILENO] = argument; break;
+	case 'k': options_keep_fds(opt, argument); break;
+	case 'l': opt->lockfile = argument; break;
+	case 'm': options_umask(opt, argument); break;
+	case 'o': opt->stream[STDOUT_FILENO] = argument; break;
+	case 'O': opt->stream[STDOUT_FILENO] = opt->stream[STDERR_FILENO] = argument; break;
+	case 'p': opt->pidfile = argument; break;
+	case 'P': opt->print_pid = true; break;
+	case 'r': options_if_running(opt, IF_RUNNING_REFUSE); break;
+	case 'R': opt->root = argument; break;
+	case 'u': opt->user = argument; break;
+	case 'v': diagnostics.verbose = true; break;
+	case 'V': opt->mode = MODE_VERSION; break;
+	case 'w':
+		options_if_running(opt, IF_RUNNING_WAIT);
+		opt->wait = duration_or_die(argument);
+		break;
+	case OPTION_DEFAULT_SIGNAL: options_signals(opt, argument, sigdelset); break;
+	case OPTION_IGNORE_SIGNAL: options_signals(opt, argument, sigaddset); break;
+	case OPTION_NO_CORE: opt->no_core = true; break;
+	case OPTION_OK_IF_RUNNING: options_if_running(opt, IF_RUNNING_OK); break;
+	case OPTION_TRUNCATE: opt->truncate = true; break;
+	}
+}
+
+static void options_check(const struct options *opt)
+{
+	if (opt->mode != MODE_START)
+		return;
+	if (!opt->command[0])
+		die_usage("%s", "no command given");
+	if (!*opt->command[0])
+		die_usage("%s", "the command is an empty string");
+	if (opt->if_running_given && !opt->pidfile && !opt->lockfile)
+		die_usage("%s", "-r, -w and --ok-if-running need -p or -l, to know what runs");
+}
+
+static void options_parse(struct options *opt, int argc, char **argv)
+{
+	int letter;
+
+	*opt = (struct options){.umask = DEFAULT_UMASK};
+	sigemptyset(&opt->ignore);
+	sigaddset(&opt->ignore, SIGTSTP);
+	sigaddset(&opt->ignore, SIGTTIN);
+	sigaddset(&opt->ignore, SIGTTOU);
+	while ((letter = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+		if (letter == '?' || letter == ':')
+			die_unknown(letter, argv[optind - 1]);
+		if (optarg && !*optarg)
+			die_usage("an empty string is no argument for option '%s'",
+				optind > 2 ? argv[optind - 2] : argv[optind - 1]);
+		options_record(opt, letter, optarg);
+	}
+	opt->command = argv + optind;
+	opt->name = opt->command[0];
+	options_check(opt);
+}
+
+/* ---- Paths and steps: words for the user ------------------------------------------------- */
+
+static const char *step_object(const struct options *opt, enum step step)
+{
+	switch (steps[step].object) {
+	case OF_PIDFILE: return opt->pidfile;
+	case OF_CHROOT: return opt->root;
+	case OF_CHDIR: return opt->directory ? opt->directory : "/";
+	case OF_USER: return opt->user ? opt->user : opt->group;
+	case OF_COMMAND: return opt->name;
+	case OF_NOTHING: break;
+	}
+	return NULL;
+}
+
+/* As nohup(1) and env(1) have it. */
+static enum exit_status step_status(enum step step, int error)
+{
+	if (step == STEP_FIND && (error == ENOENT || error == ENOTDIR))
+		return EXIT_NOT_FOUND;
+	if (step == STEP_FIND || step == STEP_EXEC)
+		return EXIT_CANNOT_EXECUTE;
+	return EXIT_SETUP;
+}
+
+/* execve(2) says ENOENT where the interpreter is missing; `interpreter` is its name, or "". */
+static const char *step_why(enum step step, int error)
+{
+	if (steps[step].why)
+		return steps[step].why;
+	if (step == STEP_FIND && (error == ENOENT || error == ENOTDIR))
+		return "command not found";
+	if (step == STEP_EXEC && error == ENOENT)
+		return "its interpreter was not found";
+	return strerror(error);
+}
+
+static _Noreturn void die_of_step(const struct options *opt, enum step step, int error)
+{
+	const char *object = step_object(opt, step);
+
+	if (object)
+		die(step_status(step, error), "cannot %s '%s': %s", steps[step].verb, object,
+			step_why(step, error));
+	die(step_status(step, error), "cannot %s: %s", steps[step].verb, step_why(step, error));
+}
+
+static void verbose_step(const struct options *opt, enum step step)
+{
+	const char *object = step_object(opt, step);
+
+	if (!steps[step].done)
+		return;
+	if (object)
+		verbose("%s '%s'", steps[step].done, object);
+	else
+		verbose("%s", steps[step].done);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* One path for two names of one file, as far as can be told before it exists. */
+static bool same_path(const char *a, const char *b)
+{
+	struct stat a_status, b_status;
+
+	if (!strcmp(a, b))
+		return true;
+	return stat(a, &a_status) == 0 && stat(b, &b_status) == 0 && same_file(&a_status, &b_status);
+}
+
+/* Writes path, made absolute by directory (NULL: the current one) and without leading "./". */
+static void path_absolute_or_die(char result[PATH_MAX], const char *directory, const char *path)
+{
+	char current[PATH_MAX];
+	int length;
+
+	while (!strncmp(path, "./", 2))
+		path += 2 + strspn(path + 2, "/");
+	if (!directory && *path != '/') {
+		directory = getcwd(current, sizeof current);
+		if (!directory)
+			die(EXIT_SETUP, "cannot find '%s': no current directory: %s", path,
+				strerror(errno));
+	}
+	if (*path == '/')
+		length = snprintf(result, PATH_MAX, "%s", path);
+	else
+		length = snprintf(result, PATH_MAX, "%s%s%s", directory,
+			directory[strlen(directory) - 1] == '/' ? "" : "/", path);
+	if (length >= PATH_MAX)
+		die(EXIT_CANNOT_EXECUTE, "cannot find '%s': %s", path, strerror(ENAMETOOLONG));
+}
+
+/* Writes the directory in which path is. */
+static void path_parent(char result[PATH_MAX], const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		snprintf(result, PATH_MAX, ".");
+	else
+		snprintf(result, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+/* Dies unless path can be written, or made: so that nothing is made before all can be. */
+static void path_writable_or_die(const char *what, const char *path)
+{
+	char parent[PATH_MAX];
+	struct stat status;
+
+	path_parent(parent, path);
+	if (access(path, W_OK) == 0)
+		return;
+	if (errno == ENOENT && lstat(path, &status) == -1 && access(parent, W_OK | X_OK) == 0)
+		return;
+	if (errno == ENOENT && access(parent, F_OK) == -1)
+		die(EXIT_SETUP, "cannot open %s '%s': no directory '%s'", what, path, parent);
+	die(EXIT_SETUP, "cannot open %s '%s': %s", what, path, strerror(errno));
+}
+
+/* ---- Identity: resolved here, in the launcher; assumed in the daemon ---------------------- */
+
+static void identity_user(struct identity *id, const char *name)
+{
+	unsigned long number;
+	bool is_number = parse_number(name, 10, UINT_MAX - 1, &number);
+	const struct passwd *entry;
+
+	errno = 0;
+	entry = getpwnam(name);
+	if (!entry && is_number)
+		entry = getpwuid((uid_t)number);
+	if (!entry && !is_number && errno && errno != ENOENT && errno != ESRCH)
+		die(EXIT_SETUP, "cannot look up user '%s': %s", name, strerror(errno));
+	if (!entry && !is_number)
+		die(EXIT_SETUP, "unknown user '%s'", name);
+	id->uid = entry ? entry->pw_uid : (uid_t)number;
+	id->gid = entry ? entry->pw_gid : (gid_t)-1;
+	id->name = entry ? strdup(entry->pw_name) : NULL;
+	id->home = strdup(entry ? entry->pw_dir : "/");
+	id->shell = entry ? strdup(*entry->pw_shell ? entry->pw_shell : "/bin/sh") : NULL;
+}
+
+static gid_t group_or_die(const char *name)
+{
+	unsigned long number;
+	const struct group *entry = getgrnam(name);
+
+	if (entry)
+		return entry->gr_gid;
+	if (!parse_number(name, 10, UINT_MAX - 1, &number))
+		die(EXIT_SETUP, "unknown group '%s'", name);
+	return (gid_t)number;
+}
+
+static void identity_groups(struct identity *id, const char *user)
+{
+	int count = 1;
+
+	id->groups = allocate_or_die(NULL, 1, sizeof *id->groups);
+	id->groups[0] = id->gid;
+	id->n_groups = 1;
+	if (!user)
+		return;
+	do {
+		count = 2 * count + NGROUPS_MAX / 64;
+		id->groups = allocate_or_die(id->groups, (size_t)count, sizeof *id->groups);
+		id->n_groups = count;
+	} while (list_groups(user, id->gid, id->groups, &id->n_groups) == -1 &&
+		 count < 2 * NGROUPS_MAX);
+}
+
+/* Fills in who to be. A group that is named wins over the user's own; both named is an error. */
+static void identity_resolve(struct identity *id, const struct options *opt)
+{
+	char user[LOGIN_NAME_MAX + 64];
+	const char *group = opt->group, *colon = opt->user ? strchr(opt->user, ':') : NULL;
+	const struct passwd *entry;
+
+	*id = (struct identity){.uid = geteuid(), .gid = (gid_t)-1};
+	if (!opt->user && !opt->group)
+		return;
+	if (colon && (opt->group || !colon[1] || colon == opt->user))
+		die_usage("'%s' is not of the form USER[:GROUP]%s", opt->user,
+			opt->group ? " beside -g" : "");
+	if (colon)
+		group = colon + 1;
+	if (opt->user) {
+		snprintf(user, sizeof user, "%.*s", (int)strcspn(opt->user, ":"), opt->user);
+		identity_user(id, user);
+	}
+	if (group)
+		id->gid = group_or_die(group);
+	if (id->gid == (gid_t)-1)
+		die(EXIT_SETUP, "user '%s' has no passwd entry: name a group too, as %s:GROUP", opt->user,
+			opt->user);
+	entry = opt->user ? NULL : getpwuid(id->uid);
+	identity_groups(id, opt->user ? id->name : entry ? entry->pw_name : NULL);
+	id->change = geteuid() == 0 || id->uid != geteuid() || id->gid != getegid();
+	/* Setting the groups that we have asks whether we may, and changes nothing. */
+	if (id->change) {
+		int count = getgroups(0, NULL);
+		gid_t *groups = allocate_or_die(NULL, (size_t)count + 1, sizeof *groups);
+
+		if (getgroups(count, groups) != count || setgroups((size_t)count, groups) == -1)
+			die_of_step(opt, STEP_USER, errno);
+		free(groups);
+	}
+}
+
+/* ---- Environment -------------------------------------------------------------------------- */
+
+/*
+ * What the caller's own service manager told the caller is not for the daemon: it would report
+ * to, or take sockets from, a manager that does not know it. sd_notify(3), sd_listen_fds(3).
+ */
+static void environment_prepare(const struct options *opt, const struct identity *id)
+{
+	static const char *const not_for_us[] = {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS",
+		"LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID", "WATCHDOG_USEC"};
+	const struct {
+		const char *name, *value;
+	} login[] = {{"HOME", id->home}, {"USER", id->name}, {"LOGNAME", id->name},
+		{"SHELL", id->shell}};
+
+	for (size_t i = 0; i < sizeof not_for_us / sizeof *not_for_us; i++)
+		unsetenv(not_for_us[i]);
+	for (size_t i = 0; opt->user && i < sizeof login / sizeof *login; i++)
+		if (!login[i].value)
+			unsetenv(login[i].name);
+		else if (setenv(login[i].name, login[i].value, 1) == -1)
+			die(EXIT_SETUP, "cannot set %s: %s", login[i].name, strerror(errno));
+	for (size_t i = 0; i < opt->n_env; i++)
+		if (putenv(opt->env[i]) != 0)
+			die(EXIT_SETUP, "cannot set '%s': %s", opt->env[i], strerror(errno));
+}
+
+/* ---- The command: found as execvp(3) finds it --------------------------------------------- */
+
+/* 0, or the errno with which execve(2) would refuse the file. */
+static int file_executable(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) == -1)
+		return errno;
+	if (S_ISDIR(status.st_mode))
+		return EISDIR;
+	if (!S_ISREG(status.st_mode))
+		return EACCES;
+	return access(path, X_OK) == 0 ? 0 : errno;
+}
+
+/* Writes the file that name means, by PATH if it has no slash. 0, or ENOENT, EACCES, ... */
+static int command_find(const char *name, char path[PATH_MAX])
+{
+	static const char default_path[] = "/usr/bin:/bin";
+	const char *directories = getenv("PATH");
+	int error, worst = ENOENT;
+	size_t length;
+
+	if (strchr(name, '/')) {
+		snprintf(path, PATH_MAX, "%s", name);
+		return file_executable(path);
+	}
+	for (const char *next = directories ? directories : default_path; next; ) {
+		length = strcspn(next, ":");
+		/* An empty element is the current directory. */
+		if (snprintf(path, PATH_MAX, "%.*s/%s", length ? (int)length : 1,
+			    length ? next : ".", name) < PATH_MAX) {
+			error = file_executable(path);
+			if (error == 0)
+				return 0;
+			if (error == EACCES)
+				worst = EACCES;
+		}
+		next = next[length] ? next + length + 1 : NULL;
+	}
+	return worst;
+}
+
+/*
+ * Settles which file to execute, while relative names still mean what the user meant. What
+ * --chroot changes is found after it, by execute_command().
+ */
+static void command_resolve(struct plan *plan)
+{
+	static char zeroth[PATH_MAX], directory[PATH_MAX];
+	const struct options *opt = plan->opt;
+	int error;
+
+	if (strchr(opt->command[0], '/') && *opt->command[0] != '/') {
+		if (opt->root)
+			path_absolute_or_die(directory, "/", opt->directory ? opt->directory : "/");
+		path_absolute_or_die(zeroth, opt->root ? directory : NULL, opt->command[0]);
+		opt->command[0] = zeroth;
+	}
+	if (opt->root)
+		return;
+	error = command_find(opt->command[0], plan->path);
+	/* root may be kept from a file (NFS) that the user to be can read: execve will tell. */
+	if (error && !(error == EACCES && plan->id.change && strchr(opt->command[0], '/')))
+		die_of_step(opt, STEP_FIND, error);
+	if (*plan->path != '/') {
+		char found[PATH_MAX];
+
+		memcpy(found, plan->path, sizeof found);
+		path_absolute_or_die(plan->path, NULL, found);
+	}
+	verbose("the command '%s' is %s", opt->name, plan->path);
+}
+
+/* ---- Processes ---------------------------------------------------------------------------- */
+
+/* A zombie has ended, unless it is but the first thread of a process that goes on without it. */
+static bool process_is_alive(pid_t pid)
+{
+	struct process process;
+
+	if (kill(pid, 0) == -1 && errno != EPERM)
+		return false;
+	return !process_read(pid, &process) || process.threads > 1 ||
+	       !strchr("ZXx", process.state);
+}
+
+/*
+ * Whether the process began after the file was written, so that the file cannot mean it. The
+ * kernel counts the start in ticks, rounded down; the file's time may lag by its own tick.
+ */
+static bool process_is_younger(pid_t pid, const struct stat *file)
+{
+	const int64_t tick = NANOSECONDS / sysconf(_SC_CLK_TCK);
+	struct process process;
+	int64_t boot, begun, written;
+
+	if (!process_read(pid, &process))
+		return false;
+	boot = clock_read(CLOCK_REALTIME) - clock_read(CLOCK_BOOTTIME);
+	begun = boot + (int64_t)process.start * tick;
+	written = file->st_mtim.tv_sec * NANOSECONDS + file->st_mtim.tv_nsec;
+	return begun > written + tick;
+}
+
+/* Polls until the deadline, whatever signals come; false when it has passed. */
+static bool poll_until(int fd, int64_t deadline)
+{
+	struct pollfd event = {.fd = fd, .events = POLLIN};
+	int64_t left;
+	int timeout;
+
+	do {
+		left = deadline == NEVER ? NEVER : deadline - clock_read(CLOCK_MONOTONIC);
+		if (left <= 0)
+			return false;
+		left = left / (NANOSECONDS / 1000) + 1;
+		timeout = deadline == NEVER ? -1 : left > INT_MAX ? INT_MAX : (int)left;
+	} while (poll(&event, 1, timeout) <= 0);
+	return true;
+}
+
+/*
+ * Returns when the process has ended or the deadline has passed; it says nothing of which.
+ * `still` is asked once more after the process is pinned: a PID may change hands before.
+ */
+static void await_end(pid_t pid, int64_t deadline, bool (*still)(void *), void *argument)
+{
+	int watch = pid > 0 ? process_watch(pid) : -1;
+
+	if (watch == -1 && pid > 0 && errno == ESRCH)
+		return;
+	if (!still(argument))
+		; /* not the one that was to be waited for */
+	else if (watch != -1)
+		poll_until(watch, deadline);
+	else
+		while (clock_read(CLOCK_MONOTONIC) < deadline && still(argument))
+			nap(POLL_INTERVAL);
+	if (watch != -1)
+		close(watch);
+}
+
+/* ---- The pidfile -------------------------------------------------------------------------- *
+ *
+ * The lock is the truth, the number a convenience. A write lock is held for the few calls in
+ * which a file is judged and written, or removed; a read lock by the daemon while it lives:
+ *
+ *   pidfile_take        lock for writing; judge the old number; write ours; let go, since the
+ *   (in the daemon)     daemon must not keep a writable fd, and closing it drops the lock; lock
+ *                       a read-only fd; read the number back. If it is not ours, another
+ *                       starter was faster in the gap, and has won.
+ *   pidfile_look        who holds the lock? If nobody, is the number of a living process that
+ *   (in the launcher)   is not younger than the file? A daemon that closes all its fds, or its
+ *                       own pidfile, has lost its lock but not its place.
+ *   pidfile_remove      lock for writing; only if the file still names the daemon that is gone.
+ */
+
+static int lock_record(int fd, int command, short type, struct flock *found)
+{
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+	int result = fcntl(fd, command, &lock);
+
+	if (found)
+		*found = lock;
+	return result;
+}
+
+/* Returns the PID in the file, 0 if what is there is none that a daemon could have. */
+static pid_t pidfile_number(int fd)
+{
+	char text[32];
+	ssize_t size = pread(fd, text, sizeof text - 1, 0);
+	unsigned long number;
+	char *end;
+
+	if (size <= 0)
+		return 0;
+	text[size] = '\0';
+	if (!isdigit((unsigned char)text[strspn(text, " \t")]))
+		return 0;
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno || number <= 1 || number > INT_MAX || (*end && !isspace((unsigned char)*end)))
+		return 0;
+	return (pid_t)number;
+}
+
+/* The rule for a file that nobody has locked. Neither we nor our launcher can be meant. */
+static bool pidfile_number_runs(pid_t number, pid_t launcher, const struct stat *file)
+{
+	return number > 1 && number != launcher && number != getpid() && process_is_alive(number) &&
+	       !process_is_younger(number, file);
+}
+
+/* Opens the file if it is one that may be believed. Returns the failed step, errno set. */
+static enum step pidfile_open(const char *path, int flags, const struct identity *id, int *fd,
+	struct stat *status)
+{
+	*fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, PIDFILE_MODE);
+	if (*fd == -1)
+		return errno == ELOOP || errno == EMLINK ? STEP_PIDFILE_SYMLINK : STEP_PIDFILE_OPEN;
+	if (fstat(*fd, status) == -1)
+		return STEP_PIDFILE_OPEN;
+	errno = EINVAL;
+	if (!S_ISREG(status->st_mode))
+		return STEP_PIDFILE_TYPE;
+	if (status->st_nlink > 1)
+		return STEP_PIDFILE_LINKS;
+	/* bmc/daemonize gives the file to -u's user. */
+	if (status->st_uid != 0 && status->st_uid != geteuid() && status->st_uid != id->uid)
+		return STEP_PIDFILE_OWNER;
+	return STEP_DONE;
+}
+
+/* Says who has the pidfile; nothing on disk changes. Returns the failed step, errno set. */
+static enum step pidfile_look(const char *path, const struct identity *id, struct owner *owner)
+{
+	struct stat status;
+	struct flock lock;
+	enum step step;
+	int fd;
+
+	*owner = (struct owner){.exists = false};
+	/* Opening a device can be enough to make it act. */
+	if (lstat(path, &status) == -1)
+		return errno == ENOENT ? STEP_DONE : STEP_PIDFILE_OPEN;
+	errno = EINVAL;
+	if (!S_ISREG(status.st_mode))
+		return S_ISLNK(status.st_mode) ? STEP_PIDFILE_SYMLINK : STEP_PIDFILE_TYPE;
+	step = pidfile_open(path, O_RDONLY, id, &fd, &status);
+	if (step == STEP_PIDFILE_OPEN && fd == -1 && errno == ENOENT)
+		return STEP_DONE;
+	if (step)
+		return step;
+	owner->exists = true;
+	if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
+		return STEP_PIDFILE_LOCK;
+	owner->starting = lock.l_type == F_WRLCK;
+	owner->running = lock.l_type == F_RDLCK;
+	owner->pid = lock.l_pid > 0 ? lock.l_pid : 0;
+	if (lock.l_type == F_UNLCK) {
+		owner->pid = pidfile_number(fd);
+		owner->running = pidfile_number_runs(owner->pid, getpid(), &status);
+	}
+	close(fd);
+	return STEP_DONE;
+}
+
+/*
+ * Opens the file, makes it if need be, and locks it for writing. On STEP_PIDFILE_LOST another
+ * holds the lock.
+ */
+static enum step pidfile_open_locked(const char *path, const struct identity *id, int *fd,
+	struct stat *status)
+{
+	struct stat now;
+	enum step step;
+	bool made;
+
+	for (;; close(*fd)) {
+		/* Two opens: in a sticky directory Linux may forbid O_CREAT on another's file. */
+		step = pidfile_open(path, O_RDWR, id, fd, status);
+		made = step == STEP_PIDFILE_OPEN && *fd == -1 && errno == ENOENT;
+		if (made)
+			step = pidfile_open(path, O_RDWR | O_CREAT | O_EXCL, id, fd, status);
+		if (made && *fd == -1 && errno == EEXIST)
+			continue;
+		if (step)
+			return step;
+		if (lock_record(*fd, F_SETLK, F_WRLCK, NULL) == -1) {
+			if (errno == EACCES || errno == EAGAIN) {
+				close(*fd);
+				return STEP_PIDFILE_LOST;
+			}
+			if (made)
+				unlink(path); /* a file system without locks: nobody has one */
+			return STEP_PIDFILE_LOCK;
+		}
+		/* The file may have been removed or replaced between open and lock. */
+		if (stat(path, &now) == 0 && same_file(status, &now))
+			return STEP_DONE;
+	}
+}
+
+/* Writes our PID, and makes the file ours and readable, as umask and old owners may not. */
+static int pidfile_write(int fd, const struct stat *status)
+{
+	char text[16];
+	int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+
+	if (status->st_uid != geteuid() && geteuid() == 0 && fchown(fd, 0, getegid()) == -1)
+		return -1;
+	if ((status->st_mode & 07777) != PIDFILE_MODE && (status->st_uid == geteuid() || geteuid() == 0) &&
+	    fchmod(fd, PIDFILE_MODE) == -1)
+		return -1;
+	/* The tail goes last: there is never a moment without a number. */
+	if (pwrite(fd, text, (size_t)size, 0) != size)
+		return -1;
+	return status->st_size > size ? ftruncate(fd, size) : 0;
+}
+
+/* An fd from 10 up, or, where RLIMIT_NOFILE is lower than that, any. */
+static int move_high(int fd)
+{
+	int high = fcntl(fd, F_DUPFD, FIRST_LOCK_FD);
+
+	if (high == -1 && (errno == EINVAL || errno == EMFILE))
+		return fcntl(fd, F_SETFD, 0) == -1 ? -1 : fd;
+	if (high != -1)
+		close(fd);
+	return high;
+}
+
+/* Makes the pidfile the caller's: see above. The fd that carries the lock stays open in exec. */
+static enum step pidfile_take(const char *path, const struct identity *id, pid_t launcher,
+	int *lock_fd)
+{
+	struct stat status, again;
+	enum step step;
+	int fd;
+
+again:
+	step = pidfile_open_locked(path, id, &fd, &status);
+	if (step)
+		return step;
+	if (pidfile_number_runs(pidfile_number(fd), launcher, &status)) {
+		close(fd);
+		return STEP_PIDFILE_LOST;
+	}
+	if (pidfile_write(fd, &status) == -1) {
+		int saved = errno;
+
+		unlink(path);
+		errno = saved;
+		return STEP_PIDFILE_WRITE;
+	}
+	step = pidfile_open(path, O_RDONLY, id, lock_fd, &again);
+	if (step)
+		return step;
+	*lock_fd = move_high(*lock_fd);
+	/* Closing the one drops the lock; waiting for the other lasts as long as somebody else
+	 * looks at the file, and sees that we are alive. */
+	if (*lock_fd == -1 || close(fd) == -1 || lock_record(*lock_fd, F_SETLKW, F_RDLCK, NULL) == -1)
+		return STEP_PIDFILE_LOCK;
+	if (fstat(*lock_fd, &again) == -1)
+		return STEP_PIDFILE_LOCK;
+	if (again.st_nlink == 0 || !same_file(&status, &again)) {
+		close(*lock_fd);
+		goto again;
+	}
+	if (pidfile_number(*lock_fd) == getpid())
+		return STEP_DONE;
+	close(*lock_fd);
+	return STEP_PIDFILE_LOST;
+}
+
+/*
+ * Removes the pidfile of a daemon that is gone, unless it has become another's.
+ */
+static void pidfile_remove(const char *path, const struct identity *id, pid_t pid)
+{
+	struct stat status, now;
+	int fd;
+
+	if (pidfile_open(path, O_RDWR, id, &fd, &status) == STEP_DONE &&
+	    lock_record(fd, F_SETLK, F_WRLCK, NULL) == 0 && stat(path, &now) == 0 &&
+	    same_file(&status, &now) && pidfile_number(fd) == pid)
+		unlink(path);
+	if (fd != -1)
+		close(fd);
+}
+
+/* ---- Already running: refuse, be content, or wait ----------------------------------------- */
+
+static _Noreturn void die_running(pid_t pid)
+{
+	if (pid > 0)
+		die(EXIT_RUNNING, "already running (pid %ld)", (long)pid);
+	die(EXIT_RUNNING, "already running (in another PID namespace)");
+}
+
+/* Looks again until whoever has the write lock has made up its mind. */
+static struct owner pidfile_owner_or_die(const struct plan *plan)
+{
+	const int64_t limit = deadline_in(BUSY_LIMIT);
+	struct owner owner;
+	enum step step;
+
+	for (;;) {
+		step = pidfile_look(plan->opt->pidfile, &plan->id, &owner);
+		if (step)
+			die_of_step(plan->opt, step, errno);
+		if (!owner.starting)
+			return owner;
+		owner.running = true;
+		if (clock_read(CLOCK_MONOTONIC) > limit)
+			return owner;
+		nap(NAP);
+	}
+}
+
+struct pidfile_watch {
+	const struct plan *plan;
+	pid_t pid;
+};
+
+static bool still_owner(void *argument)
+{
+	const struct pidfile_watch *watch = argument;
+	struct owner owner = pidfile_owner_or_die(watch->plan);
+
+	return owner.running && owner.pid == watch->pid;
+}
+
+/* Returns when no daemon runs under the pidfile, or does not return. */
+static void settle_pidfile(const struct plan *plan)
+{
+	const struct options *opt = plan->opt;
+	struct pidfile_watch watch = {plan, 0};
+	struct owner owner;
+
+	while ((owner = pidfile_owner_or_die(plan)).running) {
+		if (opt->if_running == IF_RUNNING_OK)
+			exit(EXIT_UP);
+		if (opt->if_running == IF_RUNNING_REFUSE)
+			die_running(owner.pid);
+		if (clock_read(CLOCK_MONOTONIC) >= plan->wait_deadline)
+			die(EXIT_GAVE_UP, "gave up waiting: still running (pid %ld)", (long)owner.pid);
+		verbose("waiting for pid %ld to end", (long)owner.pid);
+		watch.pid = owner.pid;
+		await_end(owner.pid, plan->wait_deadline, still_owner, &watch);
+	}
+	verbose("nobody runs under pidfile '%s'", opt->pidfile);
+}
+
+/* Interrupts flock, nothing else: a caller that wants to wait for it sets a timer. */
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+static int flock_until(int fd, int64_t deadline)
+{
+	/* The timer repeats: the first signal may come just before flock begins to wait. */
+	struct itimerval timer = {.it_interval = {.tv_usec = 50000}};
+	struct sigaction action = {.sa_handler = on_alarm};
+	int64_t left;
+	int result;
+
+	sigaction(SIGALRM, &action, NULL);
+	do {
+		left = deadline == NEVER ? 0 : deadline - clock_read(CLOCK_MONOTONIC);
+		if (deadline != NEVER && left <= 0)
+			return -1;
+		timer.it_value.tv_sec = (time_t)(left / NANOSECONDS);
+		timer.it_value.tv_usec = (suseconds_t)(left % NANOSECONDS / 1000);
+		setitimer(ITIMER_REAL, &timer, NULL);
+		result = flock(fd, LOCK_EX);
+	} while (result == -1 && errno == EINTR);
+	setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0}}, NULL);
+	signal(SIGALRM, SIG_DFL);
+	return result;
+}
+
+/*
+ * Takes bmc/daemonize's kind of lock: flock(2) on a file whose content does not matter. It
+ * belongs to the open file description, so the daemon and its children inherit it.
+ */
+static int take_flock_or_die(const struct plan *plan)
+{
+	const struct options *opt = plan->opt;
+	int fd;
+
+	fd = open(opt->lockfile, O_RDONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOG_MODE);
+	if (fd == -1 && (errno == EISDIR || errno == EACCES))
+		fd = open(opt->lockfile, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	fd = fd == -1 ? -1 : move_high(fd);
+	if (fd == -1)
+		die(EXIT_SETUP, "cannot open lock file '%s': %s", opt->lockfile, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (errno != EWOULDBLOCK)
+		die(EXIT_SETUP, "cannot lock '%s': %s", opt->lockfile, strerror(errno));
+	if (opt->if_running == IF_RUNNING_OK)
+		exit(EXIT_UP);
+	if (opt->if_running == IF_RUNNING_WAIT) {
+		verbose("waiting for the lock '%s'", opt->lockfile);
+		if (flock_until(fd, plan->wait_deadline) == 0)
+			return fd;
+		die(EXIT_GAVE_UP, "gave up waiting: lock '%s' is still held", opt->lockfile);
+	}
+	if (opt->pidfile) {
+		struct owner owner = pidfile_owner_or_die(plan);
+
+		if (owner.running)
+			die_running(owner.pid);
+	}
+	die(EXIT_RUNNING, "already running (lock '%s' is held)", opt->lockfile);
+}
+
+/* ---- The standard streams ----------------------------------------------------------------- */
+
+static int open_null(void)
+{
+	return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+/*
+ * Opens /dev/null on those of fds 0 to 2 that the caller has closed, lest a file of ours
+ * become a standard stream. Returns those that were missing, a bit each.
+ */
+static unsigned int ensure_standard_fds(void)
+{
+	unsigned int missing = 0;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1) {
+			missing |= 1U << fd;
+			if (open("/dev/null", O_RDWR) != fd)
+				exit(EXIT_SETUP); /* there may be no stderr to say it on */
+		}
+	return missing;
+}
+
+static void check_disk_or_die(const char *path, int fd)
+{
+	struct statvfs disk;
+
+	if (fstatvfs(fd, &disk) == 0 && disk.f_blocks > 0 &&
+	    (geteuid() == 0 ? disk.f_bfree : disk.f_bavail) == 0)
+		die(EXIT_SETUP, "cannot write to '%s': %s", path, strerror(ENOSPC));
+}
+
+/*
+ * Opens a stream's file. O_NONBLOCK lets a FIFO that nobody reads fail instead of hang; the
+ * daemon gets it without. With -u the file's owner-to-be must not point root elsewhere.
+ */
+static int stream_open_or_die(const struct options *opt, int number, struct stat *status)
+{
+	const char *path = opt->stream[number];
+	int flags = number == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND | O_CREAT;
+	int fd;
+
+	if (number != STDIN_FILENO && opt->user)
+		flags |= O_NOFOLLOW;
+	fd = open(path, flags | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOG_MODE);
+	if (fd == -1 && (flags & O_NOFOLLOW) && (errno == ELOOP || errno == EMLINK))
+		die(EXIT_SETUP, "cannot open '%s': with -u, a log must not be a symbolic link", path);
+	if (fd == -1 && errno == ENXIO)
+		die(EXIT_SETUP, "cannot open '%s': nobody has the FIFO open for reading", path);
+	if (fd == -1 || fstat(fd, status) == -1 || fcntl(fd, F_SETFL, flags & O_APPEND) == -1)
+		die(EXIT_SETUP, "cannot open '%s': %s", path, strerror(errno));
+	if (number != STDIN_FILENO && S_ISREG(status->st_mode))
+		check_disk_or_die(path, fd);
+	verbose("opened '%s' for standard %s", path,
+		number == STDIN_FILENO ? "input" : number == STDOUT_FILENO ? "output" : "error");
+	return fd;
+}
+
+/* Opens what the daemon is to have on fds 0 to 2. Two names of one log share one description. */
+static void open_streams_or_die(struct plan *plan)
+{
+	const struct options *opt = plan->opt;
+	struct stat status[3], pidfile;
+	bool has_pidfile = opt->pidfile && stat(opt->pidfile, &pidfile) == 0;
+	int null_fd = -1;
+
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
+		status[i] = (struct stat){.st_ino = 0};
+		plan->stream_fd[i] = -1;
+		if (!opt->stream[i]) {
+			if (null_fd == -1 && (null_fd = open_null()) == -1)
+				die(EXIT_SETUP, "cannot open '/dev/null': %s", strerror(errno));
+			plan->stream_fd[i] = null_fd;
+		} else if (strcmp(opt->stream[i], "-") != 0) {
+			plan->stream_fd[i] = stream_open_or_die(opt, i, &status[i]);
+			plan->stream_truncate[i] = opt->truncate && i != STDIN_FILENO &&
+						   S_ISREG(status[i].st_mode);
+			if (has_pidfile && same_file(&status[i], &pidfile))
+				die_usage("'%s' is the pidfile", opt->stream[i]);
+		}
+	}
+	if (plan->stream_fd[STDOUT_FILENO] != -1 && plan->stream_fd[STDERR_FILENO] != -1 &&
+	    status[STDERR_FILENO].st_ino &&
+	    same_file(&status[STDOUT_FILENO], &status[STDERR_FILENO])) {
+		close(plan->stream_fd[STDERR_FILENO]);
+		plan->stream_fd[STDERR_FILENO] = plan->stream_fd[STDOUT_FILENO];
+	}
+}
+
+/* ---- File descriptors --------------------------------------------------------------------- */
+
+static bool is_kept(const struct plan *plan, int fd)
+{
+	for (size_t i = 0; i < plan->n_keep; i++)
+		if (plan->keep[i] == fd)
+			return true;
+	return fd <= STDERR_FILENO;
+}
+
+/* A handful of calls, however many fds are open or allowed. */
+static int close_spans(const struct plan *plan)
+{
+	int low = STDERR_FILENO + 1;
+
+	for (size_t i = 0; i < plan->n_keep; i++) {
+		if (plan->keep[i] > low && close_span(low, plan->keep[i] - 1) == -1)
+			return -1;
+		low = plan->keep[i] + 1;
+	}
+	return close_span(low, INT_MAX);
+}
+
+/* One call for each fd that is open. A list that changes while it is read may skip some. */
+static int close_listed(const struct plan *plan, const char *directory)
+{
+	struct dirent *entry;
+	unsigned long fd;
+	bool closed = true;
+	DIR *list = opendir(directory);
+
+	if (!list)
+		return -1;
+	while (closed) {
+		closed = false;
+		rewinddir(list);
+		while ((entry = readdir(list)))
+			if (parse_number(entry->d_name, 10, INT_MAX, &fd) && (int)fd != dirfd(list) &&
+			    !is_kept(plan, (int)fd))
+				closed |= close((int)fd) == 0;
+	}
+	closedir(list);
+	return 0;
+}
+
+/* The last resort. fds above a limit that was lowered later are out of its reach. */
+static int close_each(const struct plan *plan)
+{
+	long limit = sysconf(_SC_OPEN_MAX);
+
+	for (int fd = STDERR_FILENO + 1; fd < limit; fd++)
+		if (!is_kept(plan, fd))
+			close(fd);
+	return 0;
+}
+
+static int close_others(const struct plan *plan)
+{
+	if (close_spans(plan) == 0 || close_listed(plan, "/proc/self/fd") == 0 ||
+	    close_listed(plan, "/dev/fd") == 0)
+		return 0;
+	return close_each(plan);
+}
+
+/* ---- Signals ------------------------------------------------------------------------------ */
+
+/* exec resets what is caught, but hands on what is ignored, and the mask. */
+static int reset_signals(const sigset_t *ignore)
+{
+	struct sigaction action = {.sa_flags = 0};
+	sigset_t none;
+
+	for (int number = 1; number <= REALTIME_LAST; number++) {
+		if (number == SIGKILL || number == SIGSTOP)
+			continue;
+		if (number > STANDARD_LAST && number < REALTIME_FIRST)
+			continue; /* libc keeps these for itself */
+		action.sa_handler = sigismember(ignore, number) ? SIG_IGN : SIG_DFL;
+		if (sigaction(number, &action, NULL) == -1)
+			return -1;
+	}
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* ---- The daemon-to-be: every step is a must() --------------------------------------------- */
+
+static bool report(const struct plan *plan, enum step step, int error)
+{
+	struct report report = {.step = step, .error = error, .pid = getpid()};
+
+	return write(plan->channel_fd, &report, sizeof report) == (ssize_t)sizeof report;
+}
+
+/* Goes on if the step was done; or else tells the launcher why not, and ends. */
+static void must(const struct plan *plan, enum step step, bool done)
+{
+	int error = errno;
+
+	if (plan->channel_fd == -1 && !done)
+		die_of_step(plan->opt, step, error);
+	else if (plan->channel_fd == -1)
+		verbose_step(plan->opt, step);
+	else if (!done || (diagnostics.verbose && steps[step].done))
+		/* A launcher that was killed hears nothing: that is no reason not to go on. */
+		(void)report(plan, step, done ? 0 : error);
+	if (!done)
+		_exit(EXIT_SETUP);
+}
+
+static int redirect_streams(const struct plan *plan)
+{
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		if (plan->stream_fd[i] != -1 && dup2(plan->stream_fd[i], i) == -1)
+			return -1;
+	return 0;
+}
+
+static int truncate_logs(const struct plan *plan)
+{
+	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
+		if (plan->stream_truncate[i] && ftruncate(i, 0) == -1)
+			return -1;
+	return 0;
+}
+
+static void take_pidfile(const struct plan *plan)
+{
+	enum step failed;
+	int lock_fd;
+
+	for (;;) {
+		failed = pidfile_take(plan->opt->pidfile, &plan->id, plan->launcher, &lock_fd);
+		if (failed != STEP_PIDFILE_LOST || plan->channel_fd != -1)
+			break;
+		settle_pidfile(plan); /* in the foreground there is no launcher to do it */
+	}
+	must(plan, failed ? failed : STEP_PIDFILE_WRITE, failed == STEP_DONE);
+}
+
+/* setuid(7): groups while we still may, the user last; then make sure that it holds. */
+static void assume_identity(const struct plan *plan)
+{
+	const struct identity *id = &plan->id;
+
+	must(plan, STEP_GROUPS, setgroups((size_t)id->n_groups, id->groups) == 0);
+	must(plan, STEP_GROUP, set_group_ids(id->gid) == 0);
+	must(plan, STEP_USER, set_user_ids(id->uid) == 0);
+	if (id->uid != 0)
+		must(plan, STEP_REGAIN, setuid(0) == -1 && (id->gid == 0 || setgid(0) == -1));
+}
+
+/* A script without "#!" is text; a broken binary has a NUL byte in what would be its first line. */
+static bool is_text(const char *path)
+{
+	char text[FIRST_LINE_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd == -1 ? -1 : read(fd, text, sizeof text);
+	const char *end = size > 0 ? memchr(text, '\n', (size_t)size) : NULL;
+
+	if (fd != -1)
+		close(fd);
+	return size >= 0 && (size == 0 || !memchr(text, '\0', (size_t)(end ? end - text : size)));
+}
+
+static _Noreturn void execute_command(struct plan *plan)
+{
+	static char shell[] = "/bin/sh";
+	char **command = plan->opt->command;
+
+	if (plan->opt->root) {
+		errno = command_find(command[0], plan->path);
+		must(plan, STEP_FIND, errno == 0);
+	}
+	execv(plan->path, command);
+	if (errno == ENOEXEC) {
+		/* execvp(3) hands what the kernel does not know to the shell. */
+		if (is_text(plan->path)) {
+			command[0] = plan->path;
+			command[-1] = shell;
+			execv(shell, command - 1);
+		}
+		errno = ENOEXEC;
+	}
+	must(plan, STEP_EXEC, false);
+	_exit(EXIT_SETUP);
+}
+
+/* Turns this process into the daemon, in the order of the contract. */
+static _Noreturn void become_daemon(struct plan *plan)
+{
+	const struct options *opt = plan->opt;
+
+	must(plan, STEP_STREAMS, redirect_streams(plan) == 0);
+	must(plan, STEP_CLOSE, close_others(plan) == 0);
+	if (opt->pidfile)
+		take_pidfile(plan);
+	if (opt->truncate)
+		must(plan, STEP_TRUNCATE, truncate_logs(plan) == 0);
+	if (opt->root)
+		must(plan, STEP_CHROOT, chroot(opt->root) == 0 && chdir("/") == 0);
+	must(plan, STEP_CHDIR, chdir(opt->directory ? opt->directory : "/") == 0);
+	if (opt->no_core)
+		must(plan, STEP_CORE, setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0);
+	if (plan->id.change)
+		assume_identity(plan);
+	/* Last: until then SIGPIPE is ignored, so that a launcher's death does not kill us. */
+	must(plan, STEP_SIGNALS, reset_signals(&opt->ignore) == 0);
+	execute_command(plan);
+}
+
+/* ---- The launcher ------------------------------------------------------------------------- */
+
+/* What has become of one try to start the daemon. */
+struct attempt {
+	pid_t middle;
+	pid_t daemon;		   /* 0: none was born */
+	struct report failure;	   /* the step that failed; STEP_DONE if none has reported */
+};
+
+static void prepare_keep(struct plan *plan)
+{
+	const struct options *opt = plan->opt;
+
+	plan->keep = allocate_or_die(plan->keep, opt->n_keep + 2, sizeof *plan->keep);
+	memcpy(plan->keep, opt->keep ? opt->keep : plan->keep, opt->n_keep * sizeof *plan->keep);
+	plan->n_keep = opt->n_keep;
+	if (plan->flock_fd != -1)
+		fds_insert(plan->keep, &plan->n_keep, plan->flock_fd);
+}
+
+/*
+ * The middle child. A session of its own has no controlling terminal; a process that does not
+ * lead it can never acquire one by opening it: daemon(7), steps 5 to 7.
+ */
+static _Noreturn void detach(struct plan *plan)
+{
+	pid_t pid;
+
+	must(plan, STEP_SESSION, setsid() != -1);
+	pid = fork();
+	if (pid > 0)
+		_exit(EXIT_UP);
+	must(plan, STEP_FORK_AGAIN, pid == 0);
+	/* The launcher could not tell our end without our PID. */
+	if (!report(plan, STEP_BORN, 0))
+		_exit(EXIT_SETUP);
+	become_daemon(plan);
+}
+
+/* Hears the status channel out, to its end. False: it cannot be heard. */
+static bool listen_to(const struct plan *plan, int fd, struct attempt *attempt)
+{
+	struct report report;
+	ssize_t size;
+
+	while ((size = read(fd, &report, sizeof report)) != 0) {
+		if (size == -1 && errno == EINTR)
+			continue;
+		if (size != (ssize_t)sizeof report)
+			return false;
+		if (report.step == STEP_BORN)
+			attempt->daemon = report.pid;
+		else if (report.error)
+			attempt->failure = report;
+		else
+			verbose_step(plan->opt, report.step);
+	}
+	return true;
+}
+
+/*
+ * End of file alone is no proof: a child that is killed closes the channel as well, and before
+ * it can be waited for. Linux keeps a flag from fork to exec, also for a zombie, and a zombie
+ * it stays until we, its subreaper, reap it. Where the flag cannot be read, the end of file
+ * without a report is taken for exec: only a SIGKILL in the last microseconds makes that wrong.
+ */
+static bool daemon_has_execed(pid_t pid)
+{
+	struct process process;
+
+	return !process_read(pid, &process) || process.execed;
+}
+
+/* Returns the wait status, or -1 if it went to init; either way the process is gone. */
+static int reap(pid_t pid)
+{
+	const int64_t limit = deadline_in(BUSY_LIMIT);
+	int status;
+
+	if (waitpid(pid, &status, 0) == pid)
+		return status;
+	while (process_is_alive(pid) && clock_read(CLOCK_MONOTONIC) < limit)
+		nap(NAP);
+	return -1;
+}
+
+static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
+{
+	int channel[2];
+
+	if (pipe_close_on_exec(channel) == -1)
+		die(EXIT_SETUP, "cannot make the status channel: %s", strerror(errno));
+	prepare_keep(plan);
+	fds_insert(plan->keep, &plan->n_keep, channel[1]);
+	plan->channel_fd = channel[1];
+	attempt->middle = fork();
+	if (attempt->middle == -1)
+		die_of_step(plan->opt, STEP_FORK, errno);
+	if (attempt->middle == 0)
+		detach(plan);
+	if (close(channel[1]) == -1 || !listen_to(plan, channel[0], attempt)) {
+		/* What cannot be heard must not run. Until it is reaped, the PID is the child's. */
+		attempt->failure = (struct report){STEP_FORK, errno, 0};
+		kill(-attempt->middle, SIGKILL);
+		kill(attempt->middle, SIGKILL);
+	}
+	close(channel[0]);
+}
+
+/* The daemon did not come up: leaves nothing behind, and says why; returns if it lost a race. */
+static void clear_up(const struct plan *plan, const struct attempt *attempt, int middle_status)
+{
+	const struct options *opt = plan->opt;
+	int status = attempt->daemon ? reap(attempt->daemon) : middle_status;
+
+	if (attempt->failure.step == STEP_PIDFILE_LOST)
+		return;
+	if (attempt->daemon && opt->pidfile)
+		pidfile_remove(opt->pidfile, &plan->id, attempt->daemon);
+	if (attempt->failure.step)
+		die_of_step(opt, attempt->failure.step, attempt->failure.error);
+	if (status != -1 && WIFSIGNALED(status))
+		die(EXIT_SETUP, "cannot start '%s': killed by signal %d before it was executed",
+			opt->name, WTERMSIG(status));
+	die(EXIT_SETUP, "cannot start '%s': died before it was executed", opt->name);
+}
+
+/*
+ * Starts the daemon and returns its PID once it has exec'd; 0 if another starter was faster.
+ * Meanwhile signals wait: a Ctrl-C must not leave a daemon behind that nobody has heard of.
+ */
+static pid_t launch(struct plan *plan)
+{
+	struct attempt attempt = {.daemon = 0};
+	sigset_t all, old;
+	int middle_status;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	fork_daemon_or_die(plan, &attempt);
+	middle_status = reap(attempt.middle);
+	if (attempt.daemon && !attempt.failure.step && daemon_has_execed(attempt.daemon))
+		return attempt.daemon;
+	clear_up(plan, &attempt, middle_status);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return 0;
+}
+
+static bool print_pid(pid_t pid)
+{
+	char text[16];
+	int size = snprintf(text, sizeof text, "%ld\n", (long)pid);
+
+	return write(STDOUT_FILENO, text, (size_t)size) == size;
+}
+
+/* Dies if we run with another's privileges: an option would make anybody root. */
+static void refuse_set_user_id(void)
+{
+	if (getuid() != geteuid() || getgid() != getegid())
+		die(EXIT_SETUP, "%s", "will not run set-user-ID or set-group-ID");
+}
+
+/* All that can fail in front of the user, before anything on disk has changed. */
+static void check_paths(const struct options *opt)
+{
+	struct stat status;
+
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		if (opt->stream[i] && strcmp(opt->stream[i], "-") != 0) {
+			if (i != STDIN_FILENO)
+				path_writable_or_die("log", opt->stream[i]);
+			else if (access(opt->stream[i], R_OK) == -1)
+				die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[i], strerror(errno));
+			if (opt->pidfile && same_path(opt->stream[i], opt->pidfile))
+				die_usage("'%s' is the pidfile", opt->stream[i]);
+		}
+	if (opt->lockfile && access(opt->lockfile, R_OK) == -1)
+		path_writable_or_die("lock file", opt->lockfile);
+	errno = ENOTDIR;
+	if (opt->root && (stat(opt->root, &status) == -1 || !S_ISDIR(status.st_mode)))
+		die_of_step(opt, STEP_CHROOT, errno);
+	if (!opt->root && opt->directory &&
+	    (stat(opt->directory, &status) == -1 || !S_ISDIR(status.st_mode)))
+		die_of_step(opt, STEP_CHDIR, errno);
+}
+
+static _Noreturn void start_in_foreground(struct plan *plan)
+{
+	/* Kept from the close of all fds; exec closes it. */
+	diagnostics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FIRST_LOCK_FD);
+	prepare_keep(plan);
+	if (diagnostics.fd == -1)
+		diagnostics.fd = STDERR_FILENO;
+	else
+		fds_insert(plan->keep, &plan->n_keep, diagnostics.fd);
+	if (plan->opt->print_pid && !print_pid(getpid()))
+		die(EXIT_SETUP, "cannot print the PID: %s", strerror(errno));
+	become_daemon(plan);
+}
+
+static int start(const struct options *opt, unsigned int missing_fds)
+{
+	struct plan plan = {.opt = opt, .flock_fd = -1, .channel_fd = -1, .launcher = getpid()};
+	pid_t pid;
+
+	refuse_set_user_id();
+	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
+		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
+	plan.wait_deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
+	identity_resolve(&plan.id, opt);
+	environment_prepare(opt, &plan.id);
+	command_resolve(&plan);
+	umask(opt->umask);
+	check_paths(opt);
+	if (opt->pidfile)
+		settle_pidfile(&plan);
+	if (opt->pidfile)
+		path_writable_or_die("pidfile", opt->pidfile);
+	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile)))
+		plan.flock_fd = take_flock_or_die(&plan);
+	open_streams_or_die(&plan);
+	signal(SIGPIPE, SIG_IGN);
+	if (opt->foreground)
+		start_in_foreground(&plan);
+	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would reap our children unseen */
+	become_subreaper();
+	while (!(pid = launch(&plan)))
+		settle_pidfile(&plan);
+	verbose("'%s' is up (pid %ld)", opt->name, (long)pid);
+	if (opt->print_pid && !print_pid(pid)) {
+		int saved = errno;
+
+		kill(pid, SIGKILL);
+		reap(pid);
+		if (opt->pidfile)
+			pidfile_remove(opt->pidfile, &plan.id, pid);
+		die(EXIT_SETUP, "cannot print the PID: %s", strerror(saved));
+	}
+	return EXIT_UP;
+}
+
+/* ---- Help, version, main ------------------------------------------------------------------ */
+
+static int print_or_die(const char *text)
+{
+	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
+		die(EXIT_SETUP, "cannot write to standard output: %s", strerror(errno));
+	return EXIT_UP;
+}
+
+static const char help[] =
+	"Usage: daemonize [option ...] [--] command [argument ...]\n"
+	"Runs command as a daemon; exit status 0 means that it is up.\n"
+	"\n"
+	"One instance\n"
+	"  -p, --pidfile FILE           write the PID there, locked; refuse a second start\n"
+	"  -r, --refuse-if-running      if it already runs: exit 3 (the default)\n"
+	"      --ok-if-running          ... exit 0, silently\n"
+	"  -w, --wait-if-running SECS   ... wait for its end (inf: for ever)\n"
+	"  -l, --lock FILE              hold an flock(2) on FILE instead, or as well\n"
+	"Streams and file descriptors\n"
+	"  -o, --stdout FILE            append standard output to FILE (-: keep the caller's)\n"
+	"  -e, --stderr FILE            the same for standard error;  -O, --output: for both\n"
+	"  -i, --stdin FILE             read standard input from FILE\n"
+	"  -a, --append | --truncate    add to the logs (the default), or empty them first\n"
+	"  -k, --keep-fd LIST           do not close these: 3,5-7\n"
+	"State of the daemon\n"
+	"  -c, --chdir DIR              working directory (/)\n"
+	"  -R, --chroot DIR             root directory\n"
+	"  -m, --umask MODE             file mode creation mask, octal (022)\n"
+	"  -E, --env NAME=VALUE         set in the environment; repeatable\n"
+	"  -u, --user USER[:GROUP]      become USER, with its groups;  -g, --group GROUP\n"
+	"      --ignore-signal LIST, --default-signal LIST   HUP,USR1 (TSTP,TTIN,TTOU ignored)\n"
+	"      --no-core                no core dumps\n"
+	"  -f, --foreground             all of it but fork and setsid\n"
+	"Information\n"
+	"  -P, --print-pid              the daemon's PID on standard output\n"
+	"  -v, --verbose                each step on standard error\n"
+	"  -h, --help;  -V, --version\n"
+	"\n"
+	"Exit status: 0 up; 1 could not be set up; 2 usage; 3 already running;\n"
+	"  124 gave up waiting; 126 command cannot be executed; 127 command not found\n"
+	"\n"
+	"Examples\n"
+	"  daemonize -p app.pid -O app.log ./server --port 8080\n"
+	"  daemonize --ok-if-running -p /run/app.pid -u www -- /usr/local/bin/app\n"
+	"  pid=$(daemonize -P sleep 60)\n";
+
+int main(int argc, char **argv)
+{
+	const unsigned int missing_fds = ensure_standard_fds();
+	struct options opt;
+
+	options_parse(&opt, argc, argv);
+	switch (opt.mode) {
+	case MODE_HELP: return print_or_die(help);
+	case MODE_VERSION: return print_or_die("daemonize " VERSION "\n");
+	case MODE_START: break;
+	}
+	return start(&opt, missing_fds);
+}

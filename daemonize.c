@@ -46,15 +46,20 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,6 +83,7 @@ enum exit_status {
 	EXIT_SETUP = 1,
 	EXIT_USAGE = 2,
 	EXIT_RUNNING = 3,
+	EXIT_DIED = 4,
 	EXIT_GAVE_UP = 124,
 	EXIT_CANNOT_EXECUTE = 126,
 	EXIT_NOT_FOUND = 127,
@@ -96,6 +102,9 @@ enum {
 #define NAP (NANOSECONDS / 1000)	   /* between two looks at what is about to change */
 #define POLL_INTERVAL (NANOSECONDS / 20)   /* where a process cannot be watched */
 #define BUSY_LIMIT NANOSECONDS		   /* no starter has the write lock for longer */
+#define READY_TIMEOUT (60 * NANOSECONDS)   /* -t of --notify and --notify-fd */
+#define STOP_TIMEOUT (10 * NANOSECONDS)	   /* -t of --stop */
+#define TERM_GRACE (5 * NANOSECONDS)	   /* between TERM and KILL for a start that has failed */
 
 /*
  * The steps of a start. Each has its words for the one who reads of its failure ("cannot ...")
@@ -176,14 +185,16 @@ static const struct {
 
 /* ---- Types ------------------------------------------------------------------------------ */
 
-enum mode { MODE_START, MODE_HELP, MODE_VERSION };
+enum mode { MODE_START, MODE_STATUS, MODE_STOP, MODE_SIGNAL, MODE_HELP, MODE_VERSION };
 
 enum if_running { IF_RUNNING_REFUSE, IF_RUNNING_WAIT, IF_RUNNING_OK };
 
 /* What the user asked for: const once it has been parsed and checked. */
 struct options {
 	enum mode mode;
-	const char *pidfile;
+	const char *pidfile;	   /* of a start: the last of those below */
+	const char **pidfiles;
+	size_t n_pidfiles;
 	const char *lockfile;
 	const char *user;
 	const char *group;
@@ -203,6 +214,12 @@ struct options {
 	sigset_t ignore;	   /* the dispositions of the daemon: ignored, or else default */
 	char **env;		   /* NAME=VALUE, in the order given */
 	size_t n_env;
+	int64_t startsecs;	   /* durations in nanoseconds, -1 where not given */
+	int64_t timeout;
+	int64_t kill_after;
+	bool notify;
+	int notify_fd;		   /* -1: not given */
+	int signal;		   /* of --signal */
 	const char *name;	   /* the command as typed */
 	char **command;		   /* NULL-terminated; command[-1] exists: ours, or an option */
 };
@@ -225,13 +242,15 @@ struct plan {
 	struct identity id;
 	char path[PATH_MAX];	   /* the command's file; empty with --chroot: found after it */
 	int stream_fd[3];	   /* -1: leave the caller's */
-	bool stream_truncate[3];
 	int flock_fd;
 	int channel_fd;		   /* the status channel; -1 in the foreground */
 	int *keep;		   /* every fd from 3 up that is not to be closed, sorted */
 	size_t n_keep;
 	pid_t launcher;
 	int64_t wait_deadline;
+	int ready_fd;		   /* the launcher's end of --notify or --notify-fd; -1: none */
+	int ready_write_fd;	   /* the daemon's end of --notify-fd */
+	off_t log_size[3];	   /* before this start; -1: no regular file */
 };
 
 /* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
@@ -244,6 +263,8 @@ struct report {
 /* What the kernel knows of a process. */
 struct process {
 	char state;
+	pid_t parent;
+	pid_t session;
 	bool execed;		   /* it has called exec since it was forked */
 	long threads;
 	unsigned long long start;  /* clock ticks since boot */
@@ -254,7 +275,10 @@ struct owner {
 	bool exists;		   /* the file does */
 	bool running;
 	bool starting;		   /* has the write lock: a starter, or one who removes the file */
+	bool locked;
 	pid_t pid;		   /* 0: in another PID namespace */
+	pid_t number;		   /* what the file says */
+	struct stat status;	   /* the file's */
 };
 
 /* ---- Diagnostics: one line each, in one write, on the caller's standard error ------------- */
@@ -293,6 +317,16 @@ static void verbose(const char *format, ...)
 
 	if (!diagnostics.verbose)
 		return;
+	va_start(arguments, format);
+	diagnose(format, arguments);
+	va_end(arguments);
+}
+
+__attribute__((format(printf, 1, 2)))
+static void complain(const char *format, ...)
+{
+	va_list arguments;
+
 	va_start(arguments, format);
 	diagnose(format, arguments);
 	va_end(arguments);
@@ -392,6 +426,130 @@ static int process_watch(pid_t pid)
 #endif
 }
 
+/* Signals the process that `watch` pins, whoever has its PID by now; without one, the PID. */
+static int process_signal(int watch, pid_t pid, int number)
+{
+#if defined(SYS_pidfd_send_signal) && !defined(NO_PIDFD)
+	if (watch != -1) {
+		int result = (int)syscall(SYS_pidfd_send_signal, watch, number, NULL, 0U);
+
+		if (result == 0 || errno != ENOSYS)
+			return result;
+	}
+#else
+	(void)watch;
+#endif
+	return kill(pid, number);
+}
+
+/* ppoll(2); `left` in nanoseconds, NEVER for no limit. `mask` is the signal mask meanwhile. */
+static int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const sigset_t *mask)
+{
+	struct timespec time = {(time_t)(left / NANOSECONDS), (long)(left % NANOSECONDS)};
+
+	if (left < 0)
+		time = (struct timespec){0, 0};
+#if defined(__APPLE__)
+	sigset_t old;
+	int result, milliseconds = left == NEVER ? 50 : (int)(left / 1000000 % INT_MAX);
+
+	/* A signal between the two calls waits for the end of the poll, hence its short limit. */
+	sigprocmask(SIG_SETMASK, mask, &old);
+	result = poll(events, count, milliseconds > 50 ? 50 : milliseconds);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return result;
+#else
+	return ppoll(events, count, left == NEVER ? NULL : &time, mask);
+#endif
+}
+
+static int socket_open(int type)
+{
+	int fd = socket(AF_UNIX, type, 0);
+
+	if (fd != -1 && (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1))
+		return -1;
+	return fd;
+}
+
+/*
+ * Binds a socket to a name in Linux's abstract namespace, which needs no file and reaches into
+ * any chroot. The kernel chooses it: unix(7), "Autobind". sd_notify(3) writes it with an '@'.
+ * False where there is no such thing.
+ */
+static bool bind_abstract(int fd, struct sockaddr_un *address)
+{
+#if defined(__linux__) && !defined(NO_ABSTRACT_SOCKETS)
+	socklen_t size = sizeof *address;
+
+	if (bind(fd, (const struct sockaddr *)address, sizeof address->sun_family) == -1 ||
+	    getsockname(fd, (struct sockaddr *)address, &size) == -1)
+		return false;
+	address->sun_path[0] = '@';
+	address->sun_path[size - offsetof(struct sockaddr_un, sun_path)] = '\0';
+	return true;
+#else
+	(void)fd;
+	(void)address;
+	return false;
+#endif
+}
+
+/* Asks for the sender's credentials with each message. */
+static int want_credentials(int fd)
+{
+#if defined(SO_PASSCRED)
+	return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
+#else
+	(void)fd;
+	return 0;
+#endif
+}
+
+/*
+ * Receives a message and its sender's user ID: unix(7), SCM_CREDENTIALS. Where there is no such
+ * thing, the socket's file lets only those send who are to be believed.
+ */
+static ssize_t receive_from(int fd, char *text, size_t size, uid_t *sender)
+{
+	struct iovec part = {text, size};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	ssize_t received;
+#if defined(SO_PASSCRED)
+	const struct cmsghdr *first;
+	struct ucred from;
+	/* No room for fds: the kernel closes them, which is what sd_notify_barrier(3) waits for. */
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof from)];
+	} control;
+
+	message.msg_control = control.space;
+	message.msg_controllen = sizeof control.space;
+	received = recvmsg(fd, &message, MSG_DONTWAIT);
+	*sender = (uid_t)-1;
+	if (received == -1)
+		return -1;
+	/* The kernel puts the credentials first. */
+	first = CMSG_FIRSTHDR(&message);
+	if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_CREDENTIALS) {
+		memcpy(&from, CMSG_DATA(first), sizeof from);
+		*sender = from.uid;
+	}
+#else
+	received = recvmsg(fd, &message, MSG_DONTWAIT);
+	*sender = geteuid();
+#endif
+	return received;
+}
+
+static int terminal_columns(int fd)
+{
+	struct winsize size;
+
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
+
 static int pipe_close_on_exec(int ends[2])
 {
 #if defined(__APPLE__)
@@ -403,15 +561,29 @@ static int pipe_close_on_exec(int ends[2])
 #endif
 }
 
+#if defined(__linux__) && !defined(NO_PROC)
+/* Whether /proc shows our own PID namespace: after unshare(1) it may still be the outer one. */
+static bool proc_is_ours(void)
+{
+	char link[16] = "";
+
+	return readlink("/proc/self", link, sizeof link - 1) > 0 &&
+	       strtol(link, NULL, 10) == (long)getpid();
+}
+#endif
+
 /* Reads what /proc knows of a process; false where that is nothing. proc_pid_stat(5) */
 static bool process_read(pid_t pid, struct process *process)
 {
 #if defined(__linux__) && !defined(NO_PROC)
-	enum { STATE = 3, FLAGS = 9, THREADS = 20, START = 22, FORKED_NO_EXEC = 0x40 };
+	enum { STATE = 3, PARENT, GROUP, SESSION, FLAGS = 9, THREADS = 20, START = 22 };
+	enum { FORKED_NO_EXEC = 0x40 };
 	char text[1024], *word;
 	ssize_t size;
 	int fd;
 
+	if (!proc_is_ours())
+		return false;
 	snprintf(text, sizeof text, "/proc/%ld/stat", (long)pid);
 	fd = open(text, O_RDONLY | O_CLOEXEC);
 	if (fd == -1)
@@ -429,6 +601,10 @@ static bool process_read(pid_t pid, struct process *process)
 			break;
 		if (field == STATE)
 			process->state = word[1];
+		else if (field == PARENT)
+			process->parent = (pid_t)strtol(word, NULL, 10);
+		else if (field == SESSION)
+			process->session = (pid_t)strtol(word, NULL, 10);
 		else if (field == FLAGS)
 			process->execed = !(strtoul(word, NULL, 10) & FORKED_NO_EXEC);
 		else if (field == THREADS)
@@ -501,6 +677,14 @@ static const struct {
 	{"INFO", SIGINFO},
 #endif
 };
+
+static const char *signal_name(int number)
+{
+	for (size_t i = 0; i < sizeof signal_names / sizeof *signal_names; i++)
+		if (signal_names[i].number == number)
+			return signal_names[i].name;
+	return "real-time";
+}
 
 /* The first and last signal number that libc lets a program have beyond the standard ones. */
 #ifdef SIGRTMIN
@@ -627,12 +811,18 @@ static void fds_insert(int *set, size_t *count, int fd)
 enum {
 	OPTION_DEFAULT_SIGNAL = 256,
 	OPTION_IGNORE_SIGNAL,
+	OPTION_KILL_AFTER,
 	OPTION_NO_CORE,
+	OPTION_NOTIFY,
+	OPTION_NOTIFY_FD,
 	OPTION_OK_IF_RUNNING,
+	OPTION_SIGNAL,
+	OPTION_STATUS,
+	OPTION_STOP,
 	OPTION_TRUNCATE,
 };
 
-static const char short_options[] = "+:ac:e:E:fg:hi:k:l:m:o:O:p:PrR:u:vVw:";
+static const char short_options[] = "+:ac:e:E:fg:hi:k:l:m:o:O:p:PrR:s:t:u:vVw:";
 
 static const struct option long_options[] = {
 	{"append", no_argument, NULL, 'a'},
@@ -645,16 +835,24 @@ static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"ignore-signal", required_argument, NULL, OPTION_IGNORE_SIGNAL},
 	{"keep-fd", required_argument, NULL, 'k'},
+	{"kill-after", required_argument, NULL, OPTION_KILL_AFTER},
 	{"lock", required_argument, NULL, 'l'},
 	{"no-core", no_argument, NULL, OPTION_NO_CORE},
+	{"notify", no_argument, NULL, OPTION_NOTIFY},
+	{"notify-fd", required_argument, NULL, OPTION_NOTIFY_FD},
 	{"ok-if-running", no_argument, NULL, OPTION_OK_IF_RUNNING},
 	{"output", required_argument, NULL, 'O'},
 	{"pidfile", required_argument, NULL, 'p'},
 	{"print-pid", no_argument, NULL, 'P'},
 	{"refuse-if-running", no_argument, NULL, 'r'},
+	{"signal", required_argument, NULL, OPTION_SIGNAL},
+	{"startsecs", required_argument, NULL, 's'},
+	{"status", no_argument, NULL, OPTION_STATUS},
 	{"stderr", required_argument, NULL, 'e'},
 	{"stdin", required_argument, NULL, 'i'},
 	{"stdout", required_argument, NULL, 'o'},
+	{"stop", no_argument, NULL, OPTION_STOP},
+	{"timeout", required_argument, NULL, 't'},
 	{"truncate", no_argument, NULL, OPTION_TRUNCATE},
 	{"umask", required_argument, NULL, 'm'},
 	{"user", required_argument, NULL, 'u'},
@@ -730,6 +928,34 @@ static int64_t duration_or_die(const char *text)
 	return duration;
 }
 
+static void options_pidfile(struct options *opt, const char *path)
+{
+	opt->pidfiles = allocate_or_die(opt->pidfiles, opt->n_pidfiles + 1, sizeof path);
+	opt->pidfiles[opt->n_pidfiles++] = path;
+	opt->pidfile = path;
+}
+
+/* Occupies the number, so that no file that we open gets it. */
+static void options_notify_fd(struct options *opt, const char *text)
+{
+	unsigned long fd;
+
+	if (!parse_number(text, 10, INT_MAX, &fd) || fd <= STDERR_FILENO)
+		die_usage("'%s' is no file descriptor from 3 up", text);
+	opt->notify_fd = (int)fd;
+	if (fcntl(opt->notify_fd, F_GETFD) == -1 && dup2(STDIN_FILENO, opt->notify_fd) == -1)
+		die(EXIT_SETUP, "cannot use file descriptor %lu: %s", fd, strerror(errno));
+}
+
+static void options_mode(struct options *opt, enum mode mode, const char *signal_name)
+{
+	if (opt->mode != MODE_START && opt->mode != mode)
+		die_usage("%s", "--status, --stop and --signal exclude each other");
+	if (signal_name && !parse_signal(signal_name, &opt->signal))
+		die_usage("'%s' is no signal", signal_name);
+	opt->mode = mode;
+}
+
 static void options_if_running(struct options *opt, enum if_running if_running)
 {
 	opt->if_running = if_running;
@@ -768,10 +994,12 @@ static void options_record(struct options *opt, int letter, char *argument)
 	case 'm': options_umask(opt, argument); break;
 	case 'o': opt->stream[STDOUT_FILENO] = argument; break;
 	case 'O': opt->stream[STDOUT_FILENO] = opt->stream[STDERR_FILENO] = argument; break;
-	case 'p': opt->pidfile = argument; break;
+	case 'p': options_pidfile(opt, argument); break;
 	case 'P': opt->print_pid = true; break;
 	case 'r': options_if_running(opt, IF_RUNNING_REFUSE); break;
 	case 'R': opt->root = argument; break;
+	case 's': opt->startsecs = duration_or_die(argument); break;
+	case 't': opt->timeout = duration_or_die(argument); break;
 	case 'u': opt->user = argument; break;
 	case 'v': diagnostics.verbose = true; break;
 	case 'V': opt->mode = MODE_VERSION; break;
@@ -781,29 +1009,69 @@ static void options_record(struct options *opt, int letter, char *argument)
 		break;
 	case OPTION_DEFAULT_SIGNAL: options_signals(opt, argument, sigdelset); break;
 	case OPTION_IGNORE_SIGNAL: options_signals(opt, argument, sigaddset); break;
+	case OPTION_KILL_AFTER: opt->kill_after = duration_or_die(argument); break;
 	case OPTION_NO_CORE: opt->no_core = true; break;
+	case OPTION_NOTIFY: opt->notify = true; break;
+	case OPTION_NOTIFY_FD: options_notify_fd(opt, argument); break;
 	case OPTION_OK_IF_RUNNING: options_if_running(opt, IF_RUNNING_OK); break;
+	case OPTION_SIGNAL: options_mode(opt, MODE_SIGNAL, argument); break;
+	case OPTION_STATUS: options_mode(opt, MODE_STATUS, NULL); break;
+	case OPTION_STOP: options_mode(opt, MODE_STOP, NULL); break;
 	case OPTION_TRUNCATE: opt->truncate = true; break;
 	}
 }
 
-static void options_check(const struct options *opt)
+static bool waits_for_readiness(const struct options *opt)
 {
-	if (opt->mode != MODE_START)
-		return;
+	return opt->startsecs >= 0 || opt->notify || opt->notify_fd != -1;
+}
+
+/* The options of a start are let pass: a script may keep them in a variable for all it calls. */
+static void options_check_control(const struct options *opt)
+{
+	if (opt->command[0])
+		die_usage("'%s': --status, --stop and --signal take no command", opt->command[0]);
+	if (!opt->pidfile)
+		die_usage("%s", "--status, --stop and --signal need -p");
+}
+
+static void options_check_start(const struct options *opt)
+{
 	if (!opt->command[0])
 		die_usage("%s", "no command given");
 	if (!*opt->command[0])
 		die_usage("%s", "the command is an empty string");
 	if (opt->if_running_given && !opt->pidfile && !opt->lockfile)
 		die_usage("%s", "-r, -w and --ok-if-running need -p or -l, to know what runs");
+	if (opt->foreground && waits_for_readiness(opt))
+		die_usage("%s", "with -f nobody stays to wait for -s, --notify or --notify-fd");
+	if (opt->notify && opt->notify_fd != -1)
+		die_usage("%s", "--notify and --notify-fd exclude each other");
+	for (size_t i = 0; i < opt->n_keep; i++)
+		if (opt->keep[i] == opt->notify_fd)
+			die_usage("file descriptor %d is for --notify-fd, not for -k", opt->notify_fd);
+}
+
+static void options_check(const struct options *opt)
+{
+	if (opt->mode == MODE_HELP || opt->mode == MODE_VERSION)
+		return;
+	if (opt->mode == MODE_START)
+		options_check_start(opt);
+	else
+		options_check_control(opt);
+	if (opt->timeout >= 0 && opt->mode != MODE_STOP && !waits_for_readiness(opt))
+		die_usage("%s", "-t needs -s, --notify, --notify-fd or --stop");
+	if (opt->kill_after >= 0 && opt->mode != MODE_STOP)
+		die_usage("%s", "--kill-after needs --stop");
 }
 
 static void options_parse(struct options *opt, int argc, char **argv)
 {
 	int letter;
 
-	*opt = (struct options){.umask = DEFAULT_UMASK};
+	*opt = (struct options){.umask = DEFAULT_UMASK, .notify_fd = -1, .startsecs = -1,
+		.timeout = -1, .kill_after = -1};
 	sigemptyset(&opt->ignore);
 	sigaddset(&opt->ignore, SIGTSTP);
 	sigaddset(&opt->ignore, SIGTTIN);
@@ -1168,21 +1436,30 @@ static bool process_is_younger(pid_t pid, const struct stat *file)
 	return begun > written + tick;
 }
 
+/* Nanoseconds, NEVER or less than none, as poll(2) wants them. */
+static int poll_timeout(int64_t left)
+{
+	const int64_t millisecond = NANOSECONDS / 1000;
+
+	if (left == NEVER)
+		return -1;
+	if (left <= 0)
+		return 0;
+	return left / millisecond < INT_MAX ? (int)(left / millisecond) + 1 : INT_MAX;
+}
+
 /* Polls until the deadline, whatever signals come; false when it has passed. */
 static bool poll_until(int fd, int64_t deadline)
 {
 	struct pollfd event = {.fd = fd, .events = POLLIN};
 	int64_t left;
-	int timeout;
 
 	do {
 		left = deadline == NEVER ? NEVER : deadline - clock_read(CLOCK_MONOTONIC);
-		if (left <= 0)
-			return false;
-		left = left / (NANOSECONDS / 1000) + 1;
-		timeout = deadline == NEVER ? -1 : left > INT_MAX ? INT_MAX : (int)left;
-	} while (poll(&event, 1, timeout) <= 0);
-	return true;
+		if (poll(&event, 1, poll_timeout(left)) > 0)
+			return true;
+	} while (left > 0);
+	return false;
 }
 
 /*
@@ -1272,8 +1549,8 @@ static enum step pidfile_open(const char *path, int flags, const struct identity
 		return STEP_PIDFILE_TYPE;
 	if (status->st_nlink > 1)
 		return STEP_PIDFILE_LINKS;
-	/* bmc/daemonize gives the file to -u's user. */
-	if (status->st_uid != 0 && status->st_uid != geteuid() && status->st_uid != id->uid)
+	/* bmc/daemonize gives the file to -u's user. Who only asks takes any owner's. */
+	if (id && status->st_uid != 0 && status->st_uid != geteuid() && status->st_uid != id->uid)
 		return STEP_PIDFILE_OWNER;
 	return STEP_DONE;
 }
@@ -1299,15 +1576,15 @@ static enum step pidfile_look(const char *path, const struct identity *id, struc
 	if (step)
 		return step;
 	owner->exists = true;
+	owner->status = status;
+	owner->number = pidfile_number(fd);
 	if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
 		return STEP_PIDFILE_LOCK;
+	owner->locked = lock.l_type != F_UNLCK;
 	owner->starting = lock.l_type == F_WRLCK;
-	owner->running = lock.l_type == F_RDLCK;
-	owner->pid = lock.l_pid > 0 ? lock.l_pid : 0;
-	if (lock.l_type == F_UNLCK) {
-		owner->pid = pidfile_number(fd);
-		owner->running = pidfile_number_runs(owner->pid, getpid(), &status);
-	}
+	owner->pid = !owner->locked ? owner->number : lock.l_pid > 0 ? lock.l_pid : 0;
+	owner->running = lock.l_type == F_RDLCK ||
+			 (!owner->locked && pidfile_number_runs(owner->number, getpid(), &status));
 	close(fd);
 	return STEP_DONE;
 }
@@ -1421,16 +1698,17 @@ again:
 }
 
 /*
- * Removes the pidfile of a daemon that is gone, unless it has become another's.
+ * Removes the pidfile of a daemon that is gone, unless it has become another's: only while it
+ * still says what it said of that one.
  */
-static void pidfile_remove(const char *path, const struct identity *id, pid_t pid)
+static void pidfile_remove(const char *path, const struct identity *id, pid_t number)
 {
 	struct stat status, now;
 	int fd;
 
 	if (pidfile_open(path, O_RDWR, id, &fd, &status) == STEP_DONE &&
 	    lock_record(fd, F_SETLK, F_WRLCK, NULL) == 0 && stat(path, &now) == 0 &&
-	    same_file(&status, &now) && pidfile_number(fd) == pid)
+	    same_file(&status, &now) && pidfile_number(fd) == number)
 		unlink(path);
 	if (fd != -1)
 		close(fd);
@@ -1446,23 +1724,32 @@ static _Noreturn void die_running(pid_t pid)
 }
 
 /* Looks again until whoever has the write lock has made up its mind. */
-static struct owner pidfile_owner_or_die(const struct plan *plan)
+static enum step pidfile_look_settled(const char *path, const struct identity *id,
+	struct owner *owner)
 {
-	const int64_t limit = deadline_in(BUSY_LIMIT);
-	struct owner owner;
+	int64_t limit = 0;
 	enum step step;
 
 	for (;;) {
-		step = pidfile_look(plan->opt->pidfile, &plan->id, &owner);
-		if (step)
-			die_of_step(plan->opt, step, errno);
-		if (!owner.starting)
-			return owner;
-		owner.running = true;
+		step = pidfile_look(path, id, owner);
+		if (step || !owner->starting)
+			return step;
+		limit = limit ? limit : deadline_in(BUSY_LIMIT);
 		if (clock_read(CLOCK_MONOTONIC) > limit)
-			return owner;
+			return STEP_DONE;
 		nap(NAP);
 	}
+}
+
+static struct owner pidfile_owner_or_die(const struct plan *plan)
+{
+	struct owner owner;
+	enum step step = pidfile_look_settled(plan->opt->pidfile, &plan->id, &owner);
+
+	if (step)
+		die_of_step(plan->opt, step, errno);
+	owner.running |= owner.starting;
+	return owner;
 }
 
 struct pidfile_watch {
@@ -1634,14 +1921,15 @@ static void open_streams_or_die(struct plan *plan)
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
 		status[i] = (struct stat){.st_ino = 0};
 		plan->stream_fd[i] = -1;
+		plan->log_size[i] = -1;
 		if (!opt->stream[i]) {
 			if (null_fd == -1 && (null_fd = open_null()) == -1)
 				die(EXIT_SETUP, "cannot open '/dev/null': %s", strerror(errno));
 			plan->stream_fd[i] = null_fd;
 		} else if (strcmp(opt->stream[i], "-") != 0) {
 			plan->stream_fd[i] = stream_open_or_die(opt, i, &status[i]);
-			plan->stream_truncate[i] = opt->truncate && i != STDIN_FILENO &&
-						   S_ISREG(status[i].st_mode);
+			if (i != STDIN_FILENO && S_ISREG(status[i].st_mode))
+				plan->log_size[i] = opt->truncate ? 0 : status[i].st_size;
 			if (has_pidfile && same_file(&status[i], &pidfile))
 				die_usage("'%s' is the pidfile", opt->stream[i]);
 		}
@@ -1769,13 +2057,15 @@ static int redirect_streams(const struct plan *plan)
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		if (plan->stream_fd[i] != -1 && dup2(plan->stream_fd[i], i) == -1)
 			return -1;
+	if (plan->opt->notify_fd != -1 && dup2(plan->ready_write_fd, plan->opt->notify_fd) == -1)
+		return -1;
 	return 0;
 }
 
 static int truncate_logs(const struct plan *plan)
 {
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
-		if (plan->stream_truncate[i] && ftruncate(i, 0) == -1)
+		if (plan->log_size[i] >= 0 && ftruncate(i, 0) == -1)
 			return -1;
 	return 0;
 }
@@ -1871,6 +2161,7 @@ static _Noreturn void become_daemon(struct plan *plan)
 struct attempt {
 	pid_t middle;
 	pid_t daemon;		   /* 0: none was born */
+	bool had_children;	   /* from before the exec that made us the launcher */
 	struct report failure;	   /* the step that failed; STEP_DONE if none has reported */
 };
 
@@ -1878,9 +2169,11 @@ static void prepare_keep(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
 
-	plan->keep = allocate_or_die(plan->keep, opt->n_keep + 2, sizeof *plan->keep);
+	plan->keep = allocate_or_die(plan->keep, opt->n_keep + 3, sizeof *plan->keep);
 	memcpy(plan->keep, opt->keep ? opt->keep : plan->keep, opt->n_keep * sizeof *plan->keep);
 	plan->n_keep = opt->n_keep;
+	if (opt->notify_fd != -1)
+		fds_insert(plan->keep, &plan->n_keep, opt->notify_fd);
 	if (plan->flock_fd != -1)
 		fds_insert(plan->keep, &plan->n_keep, plan->flock_fd);
 }
@@ -1993,24 +2286,501 @@ static void clear_up(const struct plan *plan, const struct attempt *attempt, int
 }
 
 /*
- * Starts the daemon and returns its PID once it has exec'd; 0 if another starter was faster.
- * Meanwhile signals wait: a Ctrl-C must not leave a daemon behind that nobody has heard of.
+ * Starts the daemon; true once it has exec'd, with all signals blocked; false if another starter
+ * was faster. Signals wait: a Ctrl-C must not leave a daemon behind that nobody has heard of.
  */
-static pid_t launch(struct plan *plan)
+static bool launch(struct plan *plan, struct attempt *attempt)
 {
-	struct attempt attempt = {.daemon = 0};
 	sigset_t all, old;
 	int middle_status;
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
-	fork_daemon_or_die(plan, &attempt);
-	middle_status = reap(attempt.middle);
-	if (attempt.daemon && !attempt.failure.step && daemon_has_execed(attempt.daemon))
-		return attempt.daemon;
-	clear_up(plan, &attempt, middle_status);
+	fork_daemon_or_die(plan, attempt);
+	middle_status = reap(attempt->middle);
+	if (attempt->daemon && !attempt->failure.step && daemon_has_execed(attempt->daemon))
+		return true;
+	clear_up(plan, attempt, middle_status);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	return 0;
+	return false;
+}
+
+/* ---- Readiness ---------------------------------------------------------------------------- *
+ *
+ * Until the daemon is ready, the launcher waits: for the daemon's end (it dies: the start has
+ * failed), for its word on a socket or a pipe, for the deadline, and for the user's Ctrl-C.
+ * What has failed is told to go, TERM and then KILL, with all that it has spawned in its
+ * session, and what the launcher as subreaper has inherited from it.
+ *
+ * MAINPID= other than the daemon's own is a failure: the lock, and so the pidfile, cannot be
+ * handed over to another process.
+ */
+
+enum verdict { WAITING, READY, DIED, TIMED_OUT, INTERRUPTED, CLOSED, ANOTHER_MAIN };
+
+struct readiness {
+	pid_t daemon;
+	int watch_fd;		   /* -1: the system cannot watch a process */
+	int64_t begun, deadline, lived_at; /* nanoseconds; lived_at: --startsecs are over */
+	int64_t shown_at;	   /* when to show a line that says what we wait for */
+	bool ready;
+	bool closed;		   /* --notify-fd, without a newline */
+	int error;		   /* ERRNO= */
+	pid_t main_pid;		   /* MAINPID= */
+	char status[160];	   /* STATUS= */
+};
+
+static volatile sig_atomic_t interrupted_by;
+
+static void on_interrupt(int number)
+{
+	interrupted_by = number;
+}
+
+static char notify_directory[64]; /* "": the socket has no file */
+
+static void notify_unbind(void)
+{
+	char path[sizeof notify_directory + sizeof "/notify"];
+
+	if (!*notify_directory)
+		return;
+	snprintf(path, sizeof path, "%s/notify", notify_directory);
+	unlink(path);
+	rmdir(notify_directory);
+}
+
+/* A socket file where there is no abstract name. Only the daemon's user may send to it. */
+static bool notify_bind_file(const struct plan *plan, int fd, struct sockaddr_un *address)
+{
+	const char *root = plan->opt->root ? plan->opt->root : "";
+	char path[sizeof address->sun_path];
+
+	if (snprintf(notify_directory, sizeof notify_directory, "%s/tmp/daemonize.XXXXXX", root) >=
+	    (int)sizeof notify_directory) {
+		*notify_directory = '\0';
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	if (!mkdtemp(notify_directory)) {
+		*notify_directory = '\0';
+		return false;
+	}
+	atexit(notify_unbind);
+	snprintf(path, sizeof path, "%s/notify", notify_directory);
+	memcpy(address->sun_path, path, sizeof path);
+	if (bind(fd, (const struct sockaddr *)address, sizeof *address) == -1 ||
+	    chmod(path, S_IRUSR | S_IWUSR) == -1 ||
+	    (plan->id.change && chown(path, plan->id.uid, plan->id.gid) == -1) ||
+	    chmod(notify_directory, S_IRWXU | S_IXGRP | S_IXOTH) == -1)
+		return false;
+	/* The daemon's name for it. */
+	snprintf(address->sun_path, sizeof address->sun_path, "%s", path + strlen(root));
+	return true;
+}
+
+/* The socket on which sd_notify(3) speaks, and its name in the daemon's environment. */
+static void notify_open_or_die(struct plan *plan)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	plan->ready_fd = socket_open(SOCK_DGRAM);
+	if (plan->ready_fd == -1 || want_credentials(plan->ready_fd) == -1 ||
+	    !(bind_abstract(plan->ready_fd, &address) ||
+		    notify_bind_file(plan, plan->ready_fd, &address)) ||
+	    setenv("NOTIFY_SOCKET", address.sun_path, 1) == -1)
+		die(EXIT_SETUP, "cannot make the notification socket: %s", strerror(errno));
+}
+
+static void readiness_open_or_die(struct plan *plan, struct attempt *attempt)
+{
+	const struct options *opt = plan->opt;
+	siginfo_t info;
+	int ends[2];
+
+	plan->ready_fd = plan->ready_write_fd = -1;
+	if (!waits_for_readiness(opt))
+		return;
+	attempt->had_children = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+	if (opt->notify)
+		notify_open_or_die(plan);
+	if (opt->notify_fd == -1)
+		return;
+	if (pipe_close_on_exec(ends) == -1)
+		die(EXIT_SETUP, "cannot make the notification pipe: %s", strerror(errno));
+	plan->ready_fd = ends[0];
+	plan->ready_write_fd = ends[1];
+}
+
+/* Takes in one message, lines of NAME=VALUE: sd_notify(3). Text ends with a NUL. */
+static void notify_parse(char *text, struct readiness *r)
+{
+	unsigned long number;
+	char *value, *next;
+
+	for (char *line = text; line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		value = strchr(line, '=');
+		if (!value)
+			continue;
+		*value++ = '\0';
+		if (!strcmp(line, "READY"))
+			r->ready |= !strcmp(value, "1");
+		else if (!strcmp(line, "STATUS"))
+			snprintf(r->status, sizeof r->status, "%s", value);
+		else if (!strcmp(line, "ERRNO") && parse_number(value, 10, INT_MAX, &number))
+			r->error = (int)number;
+		else if (!strcmp(line, "MAINPID") && parse_number(value, 10, INT_MAX, &number))
+			r->main_pid = (pid_t)number;
+		else if (!strcmp(line, "EXTEND_TIMEOUT_USEC") &&
+			 parse_number(value, 10, LONG_MAX, &number) && r->deadline != NEVER) {
+			int64_t extended = (int64_t)number < NEVER / 2000
+				? clock_read(CLOCK_MONOTONIC) + (int64_t)number * 1000 : NEVER;
+
+			r->deadline = extended > r->deadline ? extended : r->deadline;
+		}
+	}
+}
+
+/* Hears all messages that have come, and believes the daemon's own user, root and us. */
+static void notify_receive(const struct plan *plan, struct readiness *r)
+{
+	char text[4096], shown[sizeof r->status];
+	uid_t sender;
+	ssize_t size;
+
+	while ((size = receive_from(plan->ready_fd, text, sizeof text - 1, &sender)) >= 0) {
+		if (sender != 0 && sender != geteuid() && sender != plan->id.uid)
+			continue;
+		text[size] = '\0';
+		memcpy(shown, r->status, sizeof shown);
+		notify_parse(text, r);
+		if (strcmp(shown, r->status) != 0)
+			verbose("'%s' says: %s", plan->opt->name, r->status);
+	}
+}
+
+/* s6's protocol: a newline means ready, whatever comes before it. */
+static void notify_read(const struct plan *plan, struct readiness *r)
+{
+	char text[256];
+	ssize_t size = read(plan->ready_fd, text, sizeof text);
+
+	if (size > 0)
+		r->ready |= memchr(text, '\n', (size_t)size) != NULL;
+	else if (size == 0)
+		r->closed = true;
+}
+
+/* Asks without reaping, so that the PID stays the daemon's. Where init reaps, it is gone. */
+static bool has_died(pid_t pid)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+		return info.si_pid == pid;
+	return !process_is_alive(pid);
+}
+
+static enum verdict readiness_judge(const struct plan *plan, const struct readiness *r)
+{
+	const int64_t now = clock_read(CLOCK_MONOTONIC);
+
+	if (has_died(r->daemon))
+		return DIED;
+	if (interrupted_by)
+		return INTERRUPTED;
+	if (r->main_pid && r->main_pid != r->daemon)
+		return ANOTHER_MAIN;
+	if (now >= r->lived_at && (r->ready || plan->ready_fd == -1))
+		return READY;
+	if (r->closed && !r->ready)
+		return CLOSED;
+	return now >= r->deadline ? TIMED_OUT : WAITING;
+}
+
+/* On a terminal, one line that is rewritten in place each second, and erased in the end. */
+static void progress_show(const struct plan *plan, struct readiness *r)
+{
+	const int64_t now = clock_read(CLOCK_MONOTONIC);
+	char line[512];
+	int columns = terminal_columns(STDERR_FILENO);
+
+	if (now < r->shown_at)
+		return;
+	r->shown_at += NANOSECONDS;
+	snprintf(line, sizeof line, "waiting for '%s' to %s, %lld s%s%s", plan->opt->name,
+		plan->ready_fd == -1 ? "stay up" : "be ready",
+		(long long)((now - r->begun) / NANOSECONDS), *r->status ? ": " : "", r->status);
+	for (char *c = line; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
+	dprintf(STDERR_FILENO, "\r\033[K%.*s", columns - 1, line);
+}
+
+static void progress_erase(const struct readiness *r)
+{
+	if (r->shown_at != NEVER && r->shown_at > r->begun + NANOSECONDS)
+		dprintf(STDERR_FILENO, "\r\033[K");
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static enum verdict await_ready(const struct plan *plan, struct readiness *r, const sigset_t *mask)
+{
+	struct pollfd events[] = {{.fd = r->watch_fd, .events = POLLIN},
+		{.fd = plan->ready_fd, .events = POLLIN}};
+	enum verdict verdict;
+	int64_t now, until;
+
+	while ((verdict = readiness_judge(plan, r)) == WAITING) {
+		now = clock_read(CLOCK_MONOTONIC);
+		until = earliest(r->deadline, r->shown_at);
+		if (r->lived_at > now)
+			until = earliest(until, r->lived_at);
+		if (r->watch_fd == -1)
+			until = earliest(until, now + POLL_INTERVAL);
+		events[1].revents = 0;
+		if (poll_signals(events, 2, until == NEVER ? NEVER : until - now, mask) > 0 &&
+		    events[1].revents) {
+			if (plan->opt->notify)
+				notify_receive(plan, r);
+			else
+				notify_read(plan, r);
+			if (r->ready || r->closed)
+				events[1].fd = -1;
+		}
+		progress_show(plan, r);
+	}
+	return verdict;
+}
+
+/* Signals all that lives of what the daemon has begun. Returns how many processes that was. */
+static size_t signal_family(const struct attempt *attempt, int number)
+{
+	DIR *list = opendir("/proc");
+	struct process process = {.state = 0};
+	const struct dirent *entry;
+	unsigned long pid;
+	size_t count = 0;
+
+	if (!list || !process_read(getpid(), &process)) {
+		if (list)
+			closedir(list);
+		return !has_died(attempt->daemon) && kill(-attempt->middle, number) == 0;
+	}
+	while ((entry = readdir(list)))
+		if (parse_number(entry->d_name, 10, INT_MAX, &pid) &&
+		    process_read((pid_t)pid, &process) && !strchr("ZXx", process.state) &&
+		    (process.session == attempt->middle ||
+			    (process.parent == getpid() && !attempt->had_children)))
+			count += kill((pid_t)pid, number) == 0;
+	closedir(list);
+	return count;
+}
+
+/* Returns when nothing of the daemon lives any more, or at the deadline. */
+static bool await_family_end(const struct attempt *attempt, int64_t deadline)
+{
+	while (signal_family(attempt, 0) > 0) {
+		if (clock_read(CLOCK_MONOTONIC) >= deadline)
+			return false;
+		nap(10 * NAP);
+	}
+	return true;
+}
+
+/* Undoes a start that has failed. The zombie keeps its numbers ours until all the rest is gone. */
+static void end_daemon(const struct plan *plan, const struct attempt *attempt)
+{
+	if (signal_family(attempt, SIGTERM) > 0 &&
+	    !await_family_end(attempt, deadline_in(TERM_GRACE)))
+		while (signal_family(attempt, SIGKILL) > 0)
+			nap(NAP);
+	reap(attempt->daemon);
+	while (!attempt->had_children && waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	if (plan->opt->pidfile)
+		pidfile_remove(plan->opt->pidfile, &plan->id, attempt->daemon);
+	notify_unbind();
+}
+
+/* The last lines that this start wrote to a log, for the person who has just seen it fail. */
+static void show_log(const struct plan *plan, int number)
+{
+	enum { LINES = 10 };
+	char text[4096 + 1];
+	const char *path = plan->opt->stream[number];
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), lines = 0;
+	off_t end = fd == -1 ? -1 : lseek(fd, 0, SEEK_END), begin = plan->log_size[number];
+	ssize_t size = 0;
+	char *from;
+
+	if (end - begin > (off_t)sizeof text - 1)
+		begin = end - ((off_t)sizeof text - 1);
+	if (end > begin)
+		size = pread(fd, text, (size_t)(end - begin), begin);
+	if (fd != -1)
+		close(fd);
+	if (size <= 0)
+		return;
+	if (text[size - 1] == '\n')
+		size--;
+	text[size] = '\0';
+	for (from = text + size; from > text && (from[-1] != '\n' || ++lines < LINES); from--)
+		;
+	for (char *next; from; from = next) {
+		next = strchr(from, '\n');
+		if (next)
+			*next++ = '\0';
+		for (char *c = from; *c; c++)
+			if (iscntrl((unsigned char)*c) && *c != '\t')
+				*c = '?';
+		dprintf(diagnostics.fd, "    %s\n", from);
+	}
+}
+
+/* Standard error says why, where it has said anything. */
+static void show_logs(const struct plan *plan)
+{
+	struct stat status;
+
+	for (int i = STDERR_FILENO; i >= STDOUT_FILENO; i--)
+		if (plan->log_size[i] >= 0 && stat(plan->opt->stream[i], &status) == 0 &&
+		    status.st_size > plan->log_size[i]) {
+			show_log(plan, i);
+			return;
+		}
+}
+
+/* "exited with status 1 after 0.03 s", and what is known of the reason. */
+static void complain_of_death(const struct plan *plan, const struct readiness *r, int64_t lived)
+{
+	const char *name = plan->opt->name;
+	char after[64], error[128] = "";
+	siginfo_t info = {.si_pid = 0};
+
+	snprintf(after, sizeof after, "after %lld.%02lld s", (long long)(lived / NANOSECONDS),
+		(long long)(lived % NANOSECONDS / (NANOSECONDS / 100)));
+	if (r->error)
+		snprintf(error, sizeof error, " (%s)", strerror(r->error));
+	if (waitid(P_PID, (id_t)r->daemon, &info, WEXITED | WNOHANG | WNOWAIT) == -1)
+		complain("%s ended %s%s", name, after, error);
+	else if (info.si_code != CLD_EXITED)
+		complain("%s was killed by signal %d (%s) %s%s", name, info.si_status,
+			signal_name(info.si_status), after, error);
+	else if (info.si_status == 0)
+		complain("%s exited with status 0 %s%s: it seems to put itself in the background; "
+			 "tell it to stay in the foreground", name, after, error);
+	else
+		complain("%s exited with status %d %s%s", name, info.si_status, after, error);
+}
+
+static void complain_of(const struct plan *plan, const struct readiness *r, enum verdict verdict)
+{
+	const char *name = plan->opt->name;
+	const int64_t waited = clock_read(CLOCK_MONOTONIC) - r->begun;
+	const char *colon = *r->status ? ": " : "";
+
+	switch (verdict) {
+	case DIED: complain_of_death(plan, r, waited); break;
+	case TIMED_OUT:
+		complain("gave up waiting: %s is not ready after %lld s%s%s", name,
+			(long long)(waited / NANOSECONDS), colon, r->status);
+		break;
+	case INTERRUPTED:
+		complain("interrupted by signal %d (%s) while waiting for %s", (int)interrupted_by,
+			signal_name((int)interrupted_by), name);
+		break;
+	case CLOSED:
+		complain("%s closed file descriptor %d without having said that it is ready", name,
+			plan->opt->notify_fd);
+		break;
+	case ANOTHER_MAIN:
+		complain("%s names another process as its main one (MAINPID=%ld): tell it to stay in "
+			 "the foreground", name, (long)r->main_pid);
+		break;
+	case WAITING:
+	case READY: break;
+	}
+}
+
+/* SIGINT, SIGTERM, SIGHUP and SIGQUIT end the wait, unless the caller has them ignored. */
+static void catch_interrupts(sigset_t *mask)
+{
+	static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+	struct sigaction action = {.sa_handler = on_interrupt}, old;
+
+	sigfillset(mask);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+			sigaction(numbers[i], &action, NULL);
+			sigdelset(mask, numbers[i]);
+		}
+}
+
+static _Noreturn void die_of_signal(int number)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	signal(number, SIG_DFL);
+	raise(number);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	_exit(EXIT_SETUP);
+}
+
+/* Returns once the daemon is ready; or else ends it, and us, with the reason. */
+static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
+{
+	const struct options *opt = plan->opt;
+	const int64_t now = clock_read(CLOCK_MONOTONIC);
+	struct readiness r = {.daemon = attempt->daemon, .begun = now, .deadline = NEVER,
+		.lived_at = now + (opt->startsecs > 0 ? opt->startsecs : 0),
+		.shown_at = isatty(STDERR_FILENO) ? now + NANOSECONDS : NEVER};
+	enum verdict verdict;
+	sigset_t mask;
+
+	if (opt->timeout >= 0)
+		r.deadline = deadline_in(opt->timeout);
+	else if (plan->ready_fd != -1)
+		r.deadline = deadline_in(READY_TIMEOUT);
+	if (plan->ready_write_fd != -1)
+		close(plan->ready_write_fd); /* or else the daemon's close would not be seen */
+	r.watch_fd = process_watch(r.daemon);
+	catch_interrupts(&mask);
+	verdict = await_ready(plan, &r, &mask);
+	/* A pipe is closed a moment before its owner is known to be dead. */
+	if (verdict == CLOSED) {
+		if (r.watch_fd != -1)
+			poll_until(r.watch_fd, deadline_in(POLL_INTERVAL));
+		verdict = has_died(r.daemon) ? DIED : CLOSED;
+	}
+	progress_erase(&r);
+	if (verdict == READY)
+		return;
+	complain_of(plan, &r, verdict);
+	if (verdict != INTERRUPTED)
+		show_logs(plan);
+	end_daemon(plan, attempt);
+	if (verdict == INTERRUPTED)
+		die_of_signal((int)interrupted_by);
+	exit(verdict == TIMED_OUT ? EXIT_GAVE_UP : EXIT_DIED);
+}
+
+/* ---- A start, from its options to its verdict ---------------------------------------------- */
+
+static int print_or_die(const char *text)
+{
+	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
+		die(EXIT_SETUP, "cannot write to standard output: %s", strerror(errno));
+	return EXIT_UP;
 }
 
 static bool print_pid(pid_t pid)
@@ -2069,7 +2839,7 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 static int start(const struct options *opt, unsigned int missing_fds)
 {
 	struct plan plan = {.opt = opt, .flock_fd = -1, .channel_fd = -1, .launcher = getpid()};
-	pid_t pid;
+	struct attempt attempt = {.daemon = 0};
 
 	refuse_set_user_id();
 	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
@@ -2080,10 +2850,10 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	command_resolve(&plan);
 	umask(opt->umask);
 	check_paths(opt);
-	if (opt->pidfile)
+	if (opt->pidfile) {
 		settle_pidfile(&plan);
-	if (opt->pidfile)
 		path_writable_or_die("pidfile", opt->pidfile);
+	}
 	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile)))
 		plan.flock_fd = take_flock_or_die(&plan);
 	open_streams_or_die(&plan);
@@ -2092,29 +2862,273 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		start_in_foreground(&plan);
 	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would reap our children unseen */
 	become_subreaper();
-	while (!(pid = launch(&plan)))
+	readiness_open_or_die(&plan, &attempt);
+	while (!launch(&plan, &attempt))
 		settle_pidfile(&plan);
-	verbose("'%s' is up (pid %ld)", opt->name, (long)pid);
-	if (opt->print_pid && !print_pid(pid)) {
-		int saved = errno;
-
-		kill(pid, SIGKILL);
-		reap(pid);
-		if (opt->pidfile)
-			pidfile_remove(opt->pidfile, &plan.id, pid);
-		die(EXIT_SETUP, "cannot print the PID: %s", strerror(saved));
+	if (waits_for_readiness(opt))
+		await_ready_or_die(&plan, &attempt);
+	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.daemon);
+	if (opt->print_pid && !print_pid(attempt.daemon)) {
+		complain("cannot print the PID: %s", strerror(errno));
+		end_daemon(&plan, &attempt);
+		return EXIT_SETUP;
 	}
 	return EXIT_UP;
 }
 
-/* ---- Help, version, main ------------------------------------------------------------------ */
+/* ---- Control: --status, --signal, --stop --------------------------------------------------- *
+ *
+ * Who is meant is what the kernel says of the lock. The process is pinned by a pidfd before it
+ * is asked for a second time, so that the signal cannot hit another that got its PID meanwhile.
+ */
 
-static int print_or_die(const char *text)
+struct target {
+	const char *path;
+	struct owner owner;
+	int watch_fd;		   /* -1: none, or not yet */
+	bool signalled;
+	bool ended;
+	int status;		   /* the exit status for this one */
+};
+
+/* LSB, "Init Script Actions". */
+enum lsb_status { LSB_RUNNING = 0, LSB_DEAD = 1, LSB_NOT_RUNNING = 3, LSB_UNKNOWN = 4 };
+
+static void complain_of_step(const char *path, enum step step)
 {
-	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
-		die(EXIT_SETUP, "cannot write to standard output: %s", strerror(errno));
-	return EXIT_UP;
+	complain("cannot %s '%s': %s", steps[step].verb, path, step_why(step, errno));
 }
+
+/* ", user www, since 2026-01-31 12:00:00 (3661 s), command: server --port 80" */
+static void describe_process(pid_t pid, char *text, size_t size)
+{
+	struct process process;
+	char path[64], command[512], since[32] = "";
+	const struct passwd *user;
+	struct stat status;
+	time_t begun;
+	int64_t now = clock_read(CLOCK_BOOTTIME), start;
+	ssize_t length;
+	int fd;
+
+	*text = '\0';
+	snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
+	if (!process_read(pid, &process) || (fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return;
+	length = read(fd, command, sizeof command - 1);
+	if (fstat(fd, &status) == -1 || length < 0)
+		length = 0;
+	close(fd);
+	for (ssize_t i = 0; i < length; i++)
+		if (iscntrl((unsigned char)command[i]))
+			command[i] = ' ';
+	while (length > 0 && command[length - 1] == ' ')
+		length--;
+	command[length] = '\0';
+	start = (int64_t)process.start * (NANOSECONDS / sysconf(_SC_CLK_TCK));
+	begun = (time_t)((clock_read(CLOCK_REALTIME) - now + start) / NANOSECONDS);
+	strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", localtime(&begun));
+	user = getpwuid(status.st_uid);
+	snprintf(path, sizeof path, "%lu", (unsigned long)status.st_uid);
+	snprintf(text, size, ", user %s, since %s (%lld s), command: %s", user ? user->pw_name : path,
+		since, (long long)((now - start) / NANOSECONDS), command);
+}
+
+static int status_of(const struct options *opt, const char *path)
+{
+	const char *prefix = opt->n_pidfiles > 1 ? path : "";
+	const char *colon = opt->n_pidfiles > 1 ? ": " : "";
+	char details[1024] = "";
+	struct owner owner;
+	enum step step = pidfile_look_settled(path, NULL, &owner);
+
+	if (step) {
+		complain_of_step(path, step);
+		return LSB_UNKNOWN;
+	}
+	if (!owner.running) {
+		printf("%s%snot running%s\n", prefix, colon, owner.exists ? ", stale pidfile" : "");
+		return owner.exists ? LSB_DEAD : LSB_NOT_RUNNING;
+	}
+	if (diagnostics.verbose && owner.pid)
+		describe_process(owner.pid, details, sizeof details);
+	if (owner.pid)
+		printf("%s%srunning (pid %ld)%s\n", prefix, colon, (long)owner.pid, details);
+	else
+		printf("%s%srunning (in another PID namespace)\n", prefix, colon);
+	return LSB_RUNNING;
+}
+
+static int control_status(const struct options *opt)
+{
+	int worst = LSB_RUNNING;
+
+	for (size_t i = 0; i < opt->n_pidfiles; i++) {
+		int status = status_of(opt, opt->pidfiles[i]);
+
+		worst = status > worst ? status : worst;
+	}
+	print_or_die("");
+	return worst;
+}
+
+/*
+ * Whether the file and the lock may tell us whom to signal. A file without a lock, or with
+ * another's number, must be one that only root and we can have written; and who holds the lock
+ * of one that names another must be a process of theirs.
+ */
+static bool owner_is_believed(const struct owner *owner)
+{
+	const struct stat *file = &owner->status;
+	char path[64];
+	struct stat process;
+
+	if (owner->locked && owner->pid == owner->number)
+		return true;
+	if (!owner->locked)
+		return (file->st_uid == 0 || file->st_uid == geteuid()) &&
+		       !(file->st_mode & (S_IWGRP | S_IWOTH));
+	snprintf(path, sizeof path, "/proc/%ld", (long)owner->pid);
+	return stat(path, &process) == 0 && (process.st_uid == 0 || process.st_uid == geteuid());
+}
+
+/* Finds and pins the process; false, and said why, where there is none that may be signalled. */
+static bool target_find(struct target *target)
+{
+	struct owner *owner = &target->owner;
+	enum step step = pidfile_look_settled(target->path, NULL, owner);
+	pid_t pid;
+
+	target->watch_fd = -1;
+	target->status = EXIT_SETUP;
+	if (step)
+		complain_of_step(target->path, step);
+	else if (owner->running && owner->pid == 0)
+		complain("cannot signal the daemon of '%s': it is in another PID namespace",
+			target->path);
+	else if (owner->starting)
+		complain("cannot signal the daemon of '%s': pid %ld has the pidfile locked, and is none",
+			target->path, (long)owner->pid);
+	else if (owner->running && !owner_is_believed(owner))
+		complain("cannot signal pid %ld: '%s' is not to be believed, others could have written it",
+			(long)owner->pid, target->path);
+	else if (owner->running) {
+		pid = owner->pid;
+		target->watch_fd = process_watch(pid);
+		step = pidfile_look_settled(target->path, NULL, owner);
+		if (step == STEP_DONE && owner->running && owner->pid == pid)
+			return true;
+		target->ended = true;
+	} else
+		target->ended = true;
+	return false;
+}
+
+static bool target_signal(struct target *target, int number)
+{
+	if (process_signal(target->watch_fd, target->owner.pid, number) == 0) {
+		verbose("sent signal %d (%s) to pid %ld", number, signal_name(number),
+			(long)target->owner.pid);
+		return target->signalled = true;
+	}
+	if (errno == ESRCH)
+		return target->ended = true;
+	complain("cannot signal pid %ld: %s", (long)target->owner.pid, strerror(errno));
+	return false;
+}
+
+static int control_signal(const struct options *opt)
+{
+	int worst = EXIT_UP;
+
+	for (size_t i = 0; i < opt->n_pidfiles; i++) {
+		struct target target = {.path = opt->pidfiles[i]};
+
+		if (target_find(&target))
+			target_signal(&target, opt->signal);
+		if (target.ended)
+			complain("cannot signal the daemon of '%s': not running", target.path);
+		if (!target.signalled)
+			worst = EXIT_SETUP;
+	}
+	return worst;
+}
+
+/* Waits side by side until all have ended, or the deadline. */
+static void await_targets(struct target *targets, size_t count, int64_t deadline)
+{
+	struct pollfd *events = allocate_or_die(NULL, count, sizeof *events);
+	int64_t left;
+	bool all_watched = true, waiting = true;
+
+	while (waiting) {
+		waiting = false;
+		for (size_t i = 0; i < count; i++) {
+			struct target *target = &targets[i];
+
+			events[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+			if (!target->signalled || target->ended)
+				continue;
+			target->ended = target->watch_fd != -1 ? poll_until(target->watch_fd, 0)
+							       : !process_is_alive(target->owner.pid);
+			events[i].fd = target->ended ? -1 : target->watch_fd;
+			all_watched &= target->watch_fd != -1;
+			waiting |= !target->ended;
+		}
+		left = deadline == NEVER ? NEVER : deadline - clock_read(CLOCK_MONOTONIC);
+		if (!waiting || left <= 0)
+			break;
+		if (!all_watched)
+			left = earliest(left, POLL_INTERVAL);
+		poll(events, (nfds_t)count, poll_timeout(left));
+	}
+	free(events);
+}
+
+static int target_finish(const struct target *target, int64_t waited)
+{
+	/* Without rights to the file it stays: stale, which harms nobody. */
+	if (target->ended) {
+		if (target->owner.exists)
+			pidfile_remove(target->path, NULL, target->owner.number);
+		return EXIT_UP;
+	}
+	if (!target->signalled)
+		return target->status;
+	complain("gave up waiting: still running (pid %ld) after %lld s", (long)target->owner.pid,
+		(long long)(waited / NANOSECONDS));
+	return EXIT_GAVE_UP;
+}
+
+static int control_stop(const struct options *opt)
+{
+	const int64_t timeout = opt->timeout >= 0 ? opt->timeout : STOP_TIMEOUT;
+	const int64_t begun = clock_read(CLOCK_MONOTONIC);
+	struct target *targets = allocate_or_die(NULL, opt->n_pidfiles, sizeof *targets);
+	int worst = EXIT_UP;
+
+	for (size_t i = 0; i < opt->n_pidfiles; i++) {
+		targets[i] = (struct target){.path = opt->pidfiles[i]};
+		if (target_find(&targets[i]))
+			target_signal(&targets[i], SIGTERM);
+	}
+	if (opt->kill_after >= 0) {
+		await_targets(targets, opt->n_pidfiles, deadline_in(opt->kill_after));
+		for (size_t i = 0; i < opt->n_pidfiles; i++)
+			if (targets[i].signalled && !targets[i].ended)
+				target_signal(&targets[i], SIGKILL);
+	}
+	await_targets(targets, opt->n_pidfiles, deadline_in(timeout));
+	for (size_t i = 0; i < opt->n_pidfiles; i++) {
+		int status = target_finish(&targets[i], clock_read(CLOCK_MONOTONIC) - begun);
+
+		worst = status > worst ? status : worst;
+	}
+	free(targets);
+	return worst;
+}
+
+/* ---- Help, version, main ------------------------------------------------------------------ */
 
 static const char help[] =
 	"Usage: daemonize [option ...] [--] command [argument ...]\n"
@@ -2163,6 +3177,9 @@ int main(int argc, char **argv)
 	switch (opt.mode) {
 	case MODE_HELP: return print_or_die(help);
 	case MODE_VERSION: return print_or_die("daemonize " VERSION "\n");
+	case MODE_STATUS: return control_status(&opt);
+	case MODE_STOP: return control_stop(&opt);
+	case MODE_SIGNAL: return control_signal(&opt);
 	case MODE_START: break;
 	}
 	return start(&opt, missing_fds);

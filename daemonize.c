@@ -114,6 +114,7 @@ enum {
 enum step {
 	STEP_DONE, /* no step failed */
 	STEP_BORN,
+	STEP_CHANNEL,
 	STEP_FORK,
 	STEP_SESSION,
 	STEP_FORK_AGAIN,
@@ -149,6 +150,7 @@ static const struct {
 	const char *done;
 } steps[] = {
 	[STEP_BORN] = {OF_NOTHING, "tell the launcher the daemon's PID", NULL, NULL},
+	[STEP_CHANNEL] = {OF_NOTHING, "hear from the daemon", NULL, NULL},
 	[STEP_FORK] = {OF_NOTHING, "fork", NULL, NULL},
 	[STEP_SESSION] = {OF_NOTHING, "start a session", NULL,
 		"left the caller's session and terminal (setsid)"},
@@ -179,7 +181,7 @@ static const struct {
 		"made sure that root's privileges cannot be taken back"},
 	[STEP_SIGNALS] = {OF_NOTHING, "reset the signals", NULL,
 		"reset signal dispositions and mask"},
-	[STEP_FIND] = {OF_COMMAND, "find", NULL, NULL},
+	[STEP_FIND] = {OF_COMMAND, "find", "command not found", NULL},
 	[STEP_EXEC] = {OF_COMMAND, "execute", NULL, NULL},
 };
 
@@ -246,6 +248,8 @@ struct plan {
 	int channel_fd;		   /* the status channel; -1 in the foreground */
 	int *keep;		   /* every fd from 3 up that is not to be closed, sorted */
 	size_t n_keep;
+	int lock_fd;		   /* carries the pidfile's lock; -1: not yet */
+	int pidfile_parent_fd;	   /* in the foreground: the pidfile's directory */
 	pid_t launcher;
 	int64_t wait_deadline;
 	int ready_fd;		   /* the launcher's end of --notify or --notify-fd; -1: none */
@@ -919,11 +923,11 @@ static void options_umask(struct options *opt, const char *text)
 	opt->umask = (mode_t)value;
 }
 
-static int64_t duration_or_die(const char *text)
+static int64_t duration_or_die(const char *text, bool may_be_endless)
 {
 	int64_t duration;
 
-	if (!parse_duration(text, &duration))
+	if (!parse_duration(text, &duration) || (duration == NEVER && !may_be_endless))
 		die_usage("'%s' is no number of seconds", text);
 	return duration;
 }
@@ -998,18 +1002,18 @@ static void options_record(struct options *opt, int letter, char *argument)
 	case 'P': opt->print_pid = true; break;
 	case 'r': options_if_running(opt, IF_RUNNING_REFUSE); break;
 	case 'R': opt->root = argument; break;
-	case 's': opt->startsecs = duration_or_die(argument); break;
-	case 't': opt->timeout = duration_or_die(argument); break;
+	case 's': opt->startsecs = duration_or_die(argument, false); break;
+	case 't': opt->timeout = duration_or_die(argument, true); break;
 	case 'u': opt->user = argument; break;
 	case 'v': diagnostics.verbose = true; break;
 	case 'V': opt->mode = MODE_VERSION; break;
 	case 'w':
 		options_if_running(opt, IF_RUNNING_WAIT);
-		opt->wait = duration_or_die(argument);
+		opt->wait = duration_or_die(argument, true);
 		break;
 	case OPTION_DEFAULT_SIGNAL: options_signals(opt, argument, sigdelset); break;
 	case OPTION_IGNORE_SIGNAL: options_signals(opt, argument, sigaddset); break;
-	case OPTION_KILL_AFTER: opt->kill_after = duration_or_die(argument); break;
+	case OPTION_KILL_AFTER: opt->kill_after = duration_or_die(argument, false); break;
 	case OPTION_NO_CORE: opt->no_core = true; break;
 	case OPTION_NOTIFY: opt->notify = true; break;
 	case OPTION_NOTIFY_FD: options_notify_fd(opt, argument); break;
@@ -1076,12 +1080,14 @@ static void options_parse(struct options *opt, int argc, char **argv)
 	sigaddset(&opt->ignore, SIGTSTP);
 	sigaddset(&opt->ignore, SIGTTIN);
 	sigaddset(&opt->ignore, SIGTTOU);
+	if (argc < 1)
+		die_usage("%s", "no command given");
 	while ((letter = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
 		if (letter == '?' || letter == ':')
 			die_unknown(letter, argv[optind - 1]);
 		if (optarg && !*optarg)
-			die_usage("an empty string is no argument for option '%s'",
-				optind > 2 ? argv[optind - 2] : argv[optind - 1]);
+			die_usage("option '%s' needs an argument, not an empty string",
+				argv[optind - (*argv[optind - 1] ? 1 : 2)]);
 		options_record(opt, letter, optarg);
 	}
 	opt->command = argv + optind;
@@ -1105,40 +1111,47 @@ static const char *step_object(const struct options *opt, enum step step)
 }
 
 /* As nohup(1) and env(1) have it. */
-static enum exit_status step_status(enum step step, int error)
+static enum exit_status step_status(enum step step)
 {
-	if (step == STEP_FIND && (error == ENOENT || error == ENOTDIR))
-		return EXIT_NOT_FOUND;
-	if (step == STEP_FIND || step == STEP_EXEC)
-		return EXIT_CANNOT_EXECUTE;
-	return EXIT_SETUP;
+	return step == STEP_FIND ? EXIT_NOT_FOUND : step == STEP_EXEC ? EXIT_CANNOT_EXECUTE : EXIT_SETUP;
 }
 
-/* execve(2) says ENOENT where the interpreter is missing; `interpreter` is its name, or "". */
 static const char *step_why(enum step step, int error)
 {
-	if (steps[step].why)
-		return steps[step].why;
-	if (step == STEP_FIND && (error == ENOENT || error == ENOTDIR))
-		return "command not found";
+	return steps[step].why ? steps[step].why : strerror(error);
+}
+
+/* Names what execve(2) has not found if not the file itself: "its interpreter '/bin/foo' ..." */
+static void die_without_interpreter(const struct plan *plan)
+{
+	char line[FIRST_LINE_MAX] = "", *name = line + 2;
+	int fd = open(plan->path, O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd == -1 ? -1 : read(fd, line, sizeof line - 1);
+
+	line[size > 0 ? size : 0] = '\0';
+	if (strncmp(line, "#!", 2) != 0)
+		die(EXIT_CANNOT_EXECUTE, "cannot execute '%s': its interpreter was not found",
+			plan->opt->name);
+	name += strspn(name, " \t");
+	die(EXIT_CANNOT_EXECUTE, "cannot execute '%s': its interpreter '%.*s' was not found",
+		plan->opt->name, (int)strcspn(name, " \t\r\n"), name);
+}
+
+static _Noreturn void die_of_step(const struct plan *plan, enum step step, int error)
+{
+	const char *object = step_object(plan->opt, step);
+
 	if (step == STEP_EXEC && error == ENOENT)
-		return "its interpreter was not found";
-	return strerror(error);
-}
-
-static _Noreturn void die_of_step(const struct options *opt, enum step step, int error)
-{
-	const char *object = step_object(opt, step);
-
+		die_without_interpreter(plan);
 	if (object)
-		die(step_status(step, error), "cannot %s '%s': %s", steps[step].verb, object,
+		die(step_status(step), "cannot %s '%s': %s", steps[step].verb, object,
 			step_why(step, error));
-	die(step_status(step, error), "cannot %s: %s", steps[step].verb, step_why(step, error));
+	die(step_status(step), "cannot %s: %s", steps[step].verb, step_why(step, error));
 }
 
-static void verbose_step(const struct options *opt, enum step step)
+static void verbose_step(const struct plan *plan, enum step step)
 {
-	const char *object = step_object(opt, step);
+	const char *object = step_object(plan->opt, step);
 
 	if (!steps[step].done)
 		return;
@@ -1266,8 +1279,10 @@ static void identity_groups(struct identity *id, const char *user)
 }
 
 /* Fills in who to be. A group that is named wins over the user's own; both named is an error. */
-static void identity_resolve(struct identity *id, const struct options *opt)
+static void identity_resolve(struct plan *plan)
 {
+	const struct options *opt = plan->opt;
+	struct identity *id = &plan->id;
 	char user[LOGIN_NAME_MAX + 64];
 	const char *group = opt->group, *colon = opt->user ? strchr(opt->user, ':') : NULL;
 	const struct passwd *entry;
@@ -1298,7 +1313,7 @@ static void identity_resolve(struct identity *id, const struct options *opt)
 		gid_t *groups = allocate_or_die(NULL, (size_t)count + 1, sizeof *groups);
 
 		if (getgroups(count, groups) != count || setgroups((size_t)count, groups) == -1)
-			die_of_step(opt, STEP_USER, errno);
+			die_of_step(plan, STEP_USER, errno);
 		free(groups);
 	}
 }
@@ -1374,6 +1389,11 @@ static int command_find(const char *name, char path[PATH_MAX])
 	return worst;
 }
 
+static enum step find_step(int error)
+{
+	return error == ENOENT || error == ENOTDIR ? STEP_FIND : STEP_EXEC;
+}
+
 /*
  * Settles which file to execute, while relative names still mean what the user meant. What
  * --chroot changes is found after it, by execute_command().
@@ -1395,7 +1415,7 @@ static void command_resolve(struct plan *plan)
 	error = command_find(opt->command[0], plan->path);
 	/* root may be kept from a file (NFS) that the user to be can read: execve will tell. */
 	if (error && !(error == EACCES && plan->id.change && strchr(opt->command[0], '/')))
-		die_of_step(opt, STEP_FIND, error);
+		die_of_step(plan, find_step(error), error);
 	if (*plan->path != '/') {
 		char found[PATH_MAX];
 
@@ -1747,7 +1767,7 @@ static struct owner pidfile_owner_or_die(const struct plan *plan)
 	enum step step = pidfile_look_settled(plan->opt->pidfile, &plan->id, &owner);
 
 	if (step)
-		die_of_step(plan->opt, step, errno);
+		die_of_step(plan, step, errno);
 	owner.running |= owner.starting;
 	return owner;
 }
@@ -2036,15 +2056,26 @@ static bool report(const struct plan *plan, enum step step, int error)
 	return write(plan->channel_fd, &report, sizeof report) == (ssize_t)sizeof report;
 }
 
+/* There is no launcher to clear up: what we have locked, we remove, if we still may. */
+static _Noreturn void die_in_foreground(const struct plan *plan, enum step step, int error)
+{
+	const char *path = plan->opt->pidfile;
+	const char *slash = path ? strrchr(path, '/') : NULL;
+
+	if (plan->lock_fd != -1)
+		unlinkat(plan->pidfile_parent_fd, slash ? slash + 1 : path, 0);
+	die_of_step(plan, step, error);
+}
+
 /* Goes on if the step was done; or else tells the launcher why not, and ends. */
 static void must(const struct plan *plan, enum step step, bool done)
 {
 	int error = errno;
 
 	if (plan->channel_fd == -1 && !done)
-		die_of_step(plan->opt, step, error);
+		die_in_foreground(plan, step, error);
 	else if (plan->channel_fd == -1)
-		verbose_step(plan->opt, step);
+		verbose_step(plan, step);
 	else if (!done || (diagnostics.verbose && steps[step].done))
 		/* A launcher that was killed hears nothing: that is no reason not to go on. */
 		(void)report(plan, step, done ? 0 : error);
@@ -2070,7 +2101,7 @@ static int truncate_logs(const struct plan *plan)
 	return 0;
 }
 
-static void take_pidfile(const struct plan *plan)
+static void take_pidfile(struct plan *plan)
 {
 	enum step failed;
 	int lock_fd;
@@ -2081,6 +2112,8 @@ static void take_pidfile(const struct plan *plan)
 			break;
 		settle_pidfile(plan); /* in the foreground there is no launcher to do it */
 	}
+	if (!failed)
+		plan->lock_fd = lock_fd;
 	must(plan, failed ? failed : STEP_PIDFILE_WRITE, failed == STEP_DONE);
 }
 
@@ -2116,7 +2149,7 @@ static _Noreturn void execute_command(struct plan *plan)
 
 	if (plan->opt->root) {
 		errno = command_find(command[0], plan->path);
-		must(plan, STEP_FIND, errno == 0);
+		must(plan, find_step(errno), errno == 0);
 	}
 	execv(plan->path, command);
 	if (errno == ENOEXEC) {
@@ -2206,14 +2239,16 @@ static bool listen_to(const struct plan *plan, int fd, struct attempt *attempt)
 	while ((size = read(fd, &report, sizeof report)) != 0) {
 		if (size == -1 && errno == EINTR)
 			continue;
-		if (size != (ssize_t)sizeof report)
+		if (size != (ssize_t)sizeof report) {
+			errno = size == -1 ? errno : EIO;
 			return false;
+		}
 		if (report.step == STEP_BORN)
 			attempt->daemon = report.pid;
 		else if (report.error)
 			attempt->failure = report;
 		else
-			verbose_step(plan->opt, report.step);
+			verbose_step(plan, report.step);
 	}
 	return true;
 }
@@ -2255,14 +2290,14 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 	plan->channel_fd = channel[1];
 	attempt->middle = fork();
 	if (attempt->middle == -1)
-		die_of_step(plan->opt, STEP_FORK, errno);
+		die_of_step(plan, STEP_FORK, errno);
 	if (attempt->middle == 0)
 		detach(plan);
 	if (close(channel[1]) == -1 || !listen_to(plan, channel[0], attempt)) {
 		/* What cannot be heard must not run. Until it is reaped, the PID is the child's. */
-		attempt->failure = (struct report){STEP_FORK, errno, 0};
-		kill(-attempt->middle, SIGKILL);
+		attempt->failure = (struct report){STEP_CHANNEL, errno, 0};
 		kill(attempt->middle, SIGKILL);
+		kill(-attempt->middle, SIGKILL);
 	}
 	close(channel[0]);
 }
@@ -2278,7 +2313,7 @@ static void clear_up(const struct plan *plan, const struct attempt *attempt, int
 	if (attempt->daemon && opt->pidfile)
 		pidfile_remove(opt->pidfile, &plan->id, attempt->daemon);
 	if (attempt->failure.step)
-		die_of_step(opt, attempt->failure.step, attempt->failure.error);
+		die_of_step(plan, attempt->failure.step, attempt->failure.error);
 	if (status != -1 && WIFSIGNALED(status))
 		die(EXIT_SETUP, "cannot start '%s': killed by signal %d before it was executed",
 			opt->name, WTERMSIG(status));
@@ -2799,8 +2834,9 @@ static void refuse_set_user_id(void)
 }
 
 /* All that can fail in front of the user, before anything on disk has changed. */
-static void check_paths(const struct options *opt)
+static void check_paths(const struct plan *plan)
 {
+	const struct options *opt = plan->opt;
 	struct stat status;
 
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
@@ -2816,21 +2852,30 @@ static void check_paths(const struct options *opt)
 		path_writable_or_die("lock file", opt->lockfile);
 	errno = ENOTDIR;
 	if (opt->root && (stat(opt->root, &status) == -1 || !S_ISDIR(status.st_mode)))
-		die_of_step(opt, STEP_CHROOT, errno);
+		die_of_step(plan, STEP_CHROOT, errno);
 	if (!opt->root && opt->directory &&
 	    (stat(opt->directory, &status) == -1 || !S_ISDIR(status.st_mode)))
-		die_of_step(opt, STEP_CHDIR, errno);
+		die_of_step(plan, STEP_CHDIR, errno);
 }
 
 static _Noreturn void start_in_foreground(struct plan *plan)
 {
-	/* Kept from the close of all fds; exec closes it. */
-	diagnostics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FIRST_LOCK_FD);
+	char parent[PATH_MAX];
+
 	prepare_keep(plan);
+	/* Kept from the close of all fds; exec closes them. */
+	diagnostics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FIRST_LOCK_FD);
 	if (diagnostics.fd == -1)
 		diagnostics.fd = STDERR_FILENO;
 	else
 		fds_insert(plan->keep, &plan->n_keep, diagnostics.fd);
+	if (plan->opt->pidfile) {
+		path_parent(parent, plan->opt->pidfile);
+		plan->pidfile_parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (plan->pidfile_parent_fd == -1)
+			die_of_step(plan, STEP_PIDFILE_OPEN, errno);
+		fds_insert(plan->keep, &plan->n_keep, plan->pidfile_parent_fd);
+	}
 	if (plan->opt->print_pid && !print_pid(getpid()))
 		die(EXIT_SETUP, "cannot print the PID: %s", strerror(errno));
 	become_daemon(plan);
@@ -2838,18 +2883,19 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 
 static int start(const struct options *opt, unsigned int missing_fds)
 {
-	struct plan plan = {.opt = opt, .flock_fd = -1, .channel_fd = -1, .launcher = getpid()};
+	struct plan plan = {.opt = opt, .flock_fd = -1, .channel_fd = -1, .lock_fd = -1,
+		.launcher = getpid()};
 	struct attempt attempt = {.daemon = 0};
 
 	refuse_set_user_id();
 	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
 		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
 	plan.wait_deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
-	identity_resolve(&plan.id, opt);
+	identity_resolve(&plan);
 	environment_prepare(opt, &plan.id);
 	command_resolve(&plan);
 	umask(opt->umask);
-	check_paths(opt);
+	check_paths(&plan);
 	if (opt->pidfile) {
 		settle_pidfile(&plan);
 		path_writable_or_die("pidfile", opt->pidfile);

@@ -277,8 +277,8 @@ struct process {
 /* Who has a pidfile: what its lock says, or else the number in it. */
 struct owner {
 	bool exists;		   /* the file does */
-	bool running;
-	bool starting;		   /* has the write lock: a starter, or one who removes the file */
+	bool running;		   /* who has it lives, and has it for good */
+	bool changing;		   /* it is about to be settled whether somebody runs */
 	bool locked;
 	pid_t pid;		   /* 0: in another PID namespace */
 	pid_t number;		   /* what the file says */
@@ -624,6 +624,20 @@ static bool process_read(pid_t pid, struct process *process)
 #endif
 }
 
+/* The effective user of a process; false where that cannot be known. */
+static bool process_user(pid_t pid, uid_t *uid)
+{
+	struct process process;
+	struct stat status;
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%ld", (long)pid);
+	if (!process_read(pid, &process) || stat(path, &status) == -1)
+		return false;
+	*uid = status.st_uid;
+	return true;
+}
+
 /* getgrouplist(3): macOS has other types. */
 static int list_groups(const char *user, gid_t group, gid_t *groups, int *count)
 {
@@ -716,11 +730,17 @@ static int64_t deadline_in(int64_t duration)
 	return duration == NEVER ? NEVER : clock_read(CLOCK_MONOTONIC) + duration;
 }
 
+static int64_t earliest(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void nap(int64_t duration)
 {
-	struct timespec time = {duration / NANOSECONDS, duration % NANOSECONDS};
+	struct timespec time = {(time_t)(duration / NANOSECONDS), (long)(duration % NANOSECONDS)};
 
-	nanosleep(&time, NULL);
+	if (duration > 0)
+		nanosleep(&time, NULL);
 }
 
 /* ---- Parsing values: each returns false for text that is not wholly what it should be ----- */
@@ -1482,27 +1502,6 @@ static bool poll_until(int fd, int64_t deadline)
 	return false;
 }
 
-/*
- * Returns when the process has ended or the deadline has passed; it says nothing of which.
- * `still` is asked once more after the process is pinned: a PID may change hands before.
- */
-static void await_end(pid_t pid, int64_t deadline, bool (*still)(void *), void *argument)
-{
-	int watch = pid > 0 ? process_watch(pid) : -1;
-
-	if (watch == -1 && pid > 0 && errno == ESRCH)
-		return;
-	if (!still(argument))
-		; /* not the one that was to be waited for */
-	else if (watch != -1)
-		poll_until(watch, deadline);
-	else
-		while (clock_read(CLOCK_MONOTONIC) < deadline && still(argument))
-			nap(POLL_INTERVAL);
-	if (watch != -1)
-		close(watch);
-}
-
 /* ---- The pidfile -------------------------------------------------------------------------- *
  *
  * The lock is the truth, the number a convenience. A write lock is held for the few calls in
@@ -1578,6 +1577,7 @@ static enum step pidfile_open(const char *path, int flags, const struct identity
 /* Says who has the pidfile; nothing on disk changes. Returns the failed step, errno set. */
 static enum step pidfile_look(const char *path, const struct identity *id, struct owner *owner)
 {
+	struct process process;
 	struct stat status;
 	struct flock lock;
 	enum step step;
@@ -1601,10 +1601,12 @@ static enum step pidfile_look(const char *path, const struct identity *id, struc
 	if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
 		return STEP_PIDFILE_LOCK;
 	owner->locked = lock.l_type != F_UNLCK;
-	owner->starting = lock.l_type == F_WRLCK;
 	owner->pid = !owner->locked ? owner->number : lock.l_pid > 0 ? lock.l_pid : 0;
 	owner->running = lock.l_type == F_RDLCK ||
 			 (!owner->locked && pidfile_number_runs(owner->number, getpid(), &status));
+	/* One who writes or removes the file, or one who may yet fail before it has exec'd. */
+	owner->changing = lock.l_type == F_WRLCK ||
+			  (owner->locked && process_read(owner->pid, &process) && !process.execed);
 	close(fd);
 	return STEP_DONE;
 }
@@ -1674,47 +1676,57 @@ static int move_high(int fd)
 	return high;
 }
 
-/* Makes the pidfile the caller's: see above. The fd that carries the lock stays open in exec. */
+/* Takes the write lock, judges the number, and writes ours. */
+static enum step pidfile_claim(const char *path, const struct identity *id, pid_t launcher, int *fd,
+	struct stat *status)
+{
+	enum step step = pidfile_open_locked(path, id, fd, status);
+	int saved;
+
+	if (step)
+		return step;
+	if (pidfile_number_runs(pidfile_number(*fd), launcher, status)) {
+		close(*fd);
+		return STEP_PIDFILE_LOST;
+	}
+	if (pidfile_write(*fd, status) == 0)
+		return STEP_DONE;
+	saved = errno;
+	unlink(path);
+	errno = saved;
+	return STEP_PIDFILE_WRITE;
+}
+
+/*
+ * Makes the pidfile the caller's. The fd that carries the lock stays open across exec. Closing
+ * the writable one drops the lock; the wait for the other lasts as long as somebody else looks
+ * at the file, and sees that we are alive.
+ */
 static enum step pidfile_take(const char *path, const struct identity *id, pid_t launcher,
 	int *lock_fd)
 {
-	struct stat status, again;
+	struct stat claimed, locked;
 	enum step step;
 	int fd;
 
-again:
-	step = pidfile_open_locked(path, id, &fd, &status);
-	if (step)
-		return step;
-	if (pidfile_number_runs(pidfile_number(fd), launcher, &status)) {
-		close(fd);
+	for (;; close(*lock_fd)) {
+		step = pidfile_claim(path, id, launcher, &fd, &claimed);
+		if (step == STEP_DONE)
+			step = pidfile_open(path, O_RDONLY, id, lock_fd, &locked);
+		if (step)
+			return step;
+		*lock_fd = move_high(*lock_fd);
+		if (*lock_fd == -1 || close(fd) == -1 ||
+		    lock_record(*lock_fd, F_SETLKW, F_RDLCK, NULL) == -1 ||
+		    fstat(*lock_fd, &locked) == -1)
+			return STEP_PIDFILE_LOCK;
+		if (locked.st_nlink == 0 || !same_file(&claimed, &locked))
+			continue; /* removed or replaced in the gap */
+		if (pidfile_number(*lock_fd) == getpid())
+			return STEP_DONE;
+		close(*lock_fd);
 		return STEP_PIDFILE_LOST;
 	}
-	if (pidfile_write(fd, &status) == -1) {
-		int saved = errno;
-
-		unlink(path);
-		errno = saved;
-		return STEP_PIDFILE_WRITE;
-	}
-	step = pidfile_open(path, O_RDONLY, id, lock_fd, &again);
-	if (step)
-		return step;
-	*lock_fd = move_high(*lock_fd);
-	/* Closing the one drops the lock; waiting for the other lasts as long as somebody else
-	 * looks at the file, and sees that we are alive. */
-	if (*lock_fd == -1 || close(fd) == -1 || lock_record(*lock_fd, F_SETLKW, F_RDLCK, NULL) == -1)
-		return STEP_PIDFILE_LOCK;
-	if (fstat(*lock_fd, &again) == -1)
-		return STEP_PIDFILE_LOCK;
-	if (again.st_nlink == 0 || !same_file(&status, &again)) {
-		close(*lock_fd);
-		goto again;
-	}
-	if (pidfile_number(*lock_fd) == getpid())
-		return STEP_DONE;
-	close(*lock_fd);
-	return STEP_PIDFILE_LOST;
 }
 
 /*
@@ -1743,7 +1755,7 @@ static _Noreturn void die_running(pid_t pid)
 	die(EXIT_RUNNING, "already running (in another PID namespace)");
 }
 
-/* Looks again until whoever has the write lock has made up its mind. */
+/* Looks again until it is settled. What is not by the limit, is another's lock. */
 static enum step pidfile_look_settled(const char *path, const struct identity *id,
 	struct owner *owner)
 {
@@ -1752,7 +1764,7 @@ static enum step pidfile_look_settled(const char *path, const struct identity *i
 
 	for (;;) {
 		step = pidfile_look(path, id, owner);
-		if (step || !owner->starting)
+		if (step || !owner->changing)
 			return step;
 		limit = limit ? limit : deadline_in(BUSY_LIMIT);
 		if (clock_read(CLOCK_MONOTONIC) > limit)
@@ -1768,28 +1780,32 @@ static struct owner pidfile_owner_or_die(const struct plan *plan)
 
 	if (step)
 		die_of_step(plan, step, errno);
-	owner.running |= owner.starting;
+	owner.running |= owner.changing;
 	return owner;
 }
 
-struct pidfile_watch {
-	const struct plan *plan;
-	pid_t pid;
-};
-
-static bool still_owner(void *argument)
+/* Returns when the owner may have ended, or the deadline has passed. */
+static void await_owner_end(const struct plan *plan, const struct owner *owner)
 {
-	const struct pidfile_watch *watch = argument;
-	struct owner owner = pidfile_owner_or_die(watch->plan);
+	int watch = owner->pid > 0 ? process_watch(owner->pid) : -1;
+	struct owner now = pidfile_owner_or_die(plan);
 
-	return owner.running && owner.pid == watch->pid;
+	/* Asked for again once it is pinned: before that, its PID may have changed hands. */
+	if (now.running && now.pid == owner->pid) {
+		if (watch != -1)
+			poll_until(watch, plan->wait_deadline);
+		else
+			nap(earliest(POLL_INTERVAL,
+				plan->wait_deadline - clock_read(CLOCK_MONOTONIC)));
+	}
+	if (watch != -1)
+		close(watch);
 }
 
 /* Returns when no daemon runs under the pidfile, or does not return. */
 static void settle_pidfile(const struct plan *plan)
 {
 	const struct options *opt = plan->opt;
-	struct pidfile_watch watch = {plan, 0};
 	struct owner owner;
 
 	while ((owner = pidfile_owner_or_die(plan)).running) {
@@ -1800,8 +1816,7 @@ static void settle_pidfile(const struct plan *plan)
 		if (clock_read(CLOCK_MONOTONIC) >= plan->wait_deadline)
 			die(EXIT_GAVE_UP, "gave up waiting: still running (pid %ld)", (long)owner.pid);
 		verbose("waiting for pid %ld to end", (long)owner.pid);
-		watch.pid = owner.pid;
-		await_end(owner.pid, plan->wait_deadline, still_owner, &watch);
+		await_owner_end(plan, &owner);
 	}
 	verbose("nobody runs under pidfile '%s'", opt->pidfile);
 }
@@ -2561,11 +2576,6 @@ static void progress_erase(const struct readiness *r)
 		dprintf(STDERR_FILENO, "\r\033[K");
 }
 
-static int64_t earliest(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 static enum verdict await_ready(const struct plan *plan, struct readiness *r, const sigset_t *mask)
 {
 	struct pollfd events[] = {{.fd = r->watch_fd, .events = POLLIN},
@@ -2951,7 +2961,7 @@ static void describe_process(pid_t pid, char *text, size_t size)
 	struct process process;
 	char path[64], command[512], since[32] = "";
 	const struct passwd *user;
-	struct stat status;
+	uid_t uid;
 	time_t begun;
 	int64_t now = clock_read(CLOCK_BOOTTIME), start;
 	ssize_t length;
@@ -2959,12 +2969,12 @@ static void describe_process(pid_t pid, char *text, size_t size)
 
 	*text = '\0';
 	snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
-	if (!process_read(pid, &process) || (fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+	if (!process_read(pid, &process) || !process_user(pid, &uid) ||
+	    (fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return;
 	length = read(fd, command, sizeof command - 1);
-	if (fstat(fd, &status) == -1 || length < 0)
-		length = 0;
 	close(fd);
+	length = length < 0 ? 0 : length;
 	for (ssize_t i = 0; i < length; i++)
 		if (iscntrl((unsigned char)command[i]))
 			command[i] = ' ';
@@ -2974,8 +2984,8 @@ static void describe_process(pid_t pid, char *text, size_t size)
 	start = (int64_t)process.start * (NANOSECONDS / sysconf(_SC_CLK_TCK));
 	begun = (time_t)((clock_read(CLOCK_REALTIME) - now + start) / NANOSECONDS);
 	strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", localtime(&begun));
-	user = getpwuid(status.st_uid);
-	snprintf(path, sizeof path, "%lu", (unsigned long)status.st_uid);
+	user = getpwuid(uid);
+	snprintf(path, sizeof path, "%lu", (unsigned long)uid);
 	snprintf(text, size, ", user %s, since %s (%lld s), command: %s", user ? user->pw_name : path,
 		since, (long long)((now - start) / NANOSECONDS), command);
 }
@@ -3026,16 +3036,14 @@ static int control_status(const struct options *opt)
 static bool owner_is_believed(const struct owner *owner)
 {
 	const struct stat *file = &owner->status;
-	char path[64];
-	struct stat process;
+	uid_t uid;
 
 	if (owner->locked && owner->pid == owner->number)
 		return true;
 	if (!owner->locked)
 		return (file->st_uid == 0 || file->st_uid == geteuid()) &&
 		       !(file->st_mode & (S_IWGRP | S_IWOTH));
-	snprintf(path, sizeof path, "/proc/%ld", (long)owner->pid);
-	return stat(path, &process) == 0 && (process.st_uid == 0 || process.st_uid == geteuid());
+	return process_user(owner->pid, &uid) && (uid == 0 || uid == geteuid());
 }
 
 /* Finds and pins the process; false, and said why, where there is none that may be signalled. */
@@ -3052,7 +3060,7 @@ static bool target_find(struct target *target)
 	else if (owner->running && owner->pid == 0)
 		complain("cannot signal the daemon of '%s': it is in another PID namespace",
 			target->path);
-	else if (owner->starting)
+	else if (owner->changing && !owner->running)
 		complain("cannot signal the daemon of '%s': pid %ld has the pidfile locked, and is none",
 			target->path, (long)owner->pid);
 	else if (owner->running && !owner_is_believed(owner))

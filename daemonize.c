@@ -1236,13 +1236,17 @@ static void path_writable_or_die(const char *what, const char *path)
 	char parent[PATH_MAX];
 	struct stat status;
 
-	path_parent(parent, path);
 	if (access(path, W_OK) == 0)
 		return;
-	if (errno == ENOENT && lstat(path, &status) == -1 && access(parent, W_OK | X_OK) == 0)
-		return;
-	if (errno == ENOENT && access(parent, F_OK) == -1)
-		die(EXIT_SETUP, "cannot open %s '%s': no directory '%s'", what, path, parent);
+	if (errno == ENOENT) {
+		if (lstat(path, &status) == 0)
+			return; /* a symbolic link to what is not there yet: open(2) will tell */
+		path_parent(parent, path);
+		if (access(parent, W_OK | X_OK) == 0)
+			return;
+		if (errno == ENOENT)
+			die(EXIT_SETUP, "cannot open %s '%s': no directory '%s'", what, path, parent);
+	}
 	die(EXIT_SETUP, "cannot open %s '%s': %s", what, path, strerror(errno));
 }
 

@@ -1546,7 +1546,8 @@ static pid_t pidfile_number(int fd)
 		return 0;
 	errno = 0;
 	number = strtoul(text, &end, 10);
-	if (errno || number <= 1 || number > INT_MAX || (*end && !isspace((unsigned char)*end)))
+	if (errno || number <= 1 || number > INT_MAX ||
+	    (end < text + size && !isspace((unsigned char)*end)))
 		return 0;
 	return (pid_t)number;
 }

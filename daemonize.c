@@ -30,7 +30,7 @@
  * References: PEP 3143; daemon(7); Stevens, Fenner, Rudoff, "UNIX Network Programming", 13.4;
  * fcntl_locking(2).
  */
-#define _GNU_SOURCE		/* setresuid, setgroups, getgrouplist, syscall, O_NOFOLLOW */
+#define _GNU_SOURCE /* setresuid, setgroups, getgrouplist, syscall, O_NOFOLLOW */
 #define _DARWIN_C_SOURCE
 #define __BSD_VISIBLE 1
 
@@ -59,6 +59,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -90,21 +91,22 @@ enum exit_status {
 };
 
 enum {
-	FIRST_LOCK_FD = 10,	/* clear of the low numbers that shell scripts use */
+	FIRST_LOCK_FD = 10, /* clear of the low numbers that shell scripts use */
 	PIDFILE_MODE = 0644,
-	LOG_MODE = 0666,	/* less the umask */
+	LOG_MODE = 0666, /* less the umask */
 	DEFAULT_UMASK = 022,
-	FIRST_LINE_MAX = 256,	/* as much of a script's first line as Linux reads */
+	OUR_FDS = 3,	      /* at most, to be kept besides those of -k */
+	FIRST_LINE_MAX = 256, /* as much of a script's first line as Linux reads */
 };
 
 #define NANOSECONDS INT64_C(1000000000) /* in a second */
 #define NEVER INT64_MAX
-#define NAP (NANOSECONDS / 1000)	   /* between two looks at what is about to change */
-#define POLL_INTERVAL (NANOSECONDS / 20)   /* where a process cannot be watched */
-#define BUSY_LIMIT NANOSECONDS		   /* no starter has the write lock for longer */
-#define READY_TIMEOUT (60 * NANOSECONDS)   /* -t of --notify and --notify-fd */
-#define STOP_TIMEOUT (10 * NANOSECONDS)	   /* -t of --stop */
-#define TERM_GRACE (5 * NANOSECONDS)	   /* between TERM and KILL for a start that has failed */
+#define NAP (NANOSECONDS / 1000)	 /* between two looks at what is about to change */
+#define POLL_INTERVAL (NANOSECONDS / 20) /* where a process cannot be watched */
+#define BUSY_LIMIT NANOSECONDS		 /* no starter has the write lock for longer */
+#define READY_TIMEOUT (60 * NANOSECONDS) /* -t of --notify and --notify-fd */
+#define STOP_TIMEOUT (10 * NANOSECONDS)	 /* -t of --stop */
+#define TERM_GRACE (5 * NANOSECONDS)	 /* between TERM and KILL for a start that has failed */
 
 /*
  * The steps of a start. Each has its words for the one who reads of its failure ("cannot ...")
@@ -194,36 +196,36 @@ enum if_running { IF_RUNNING_REFUSE, IF_RUNNING_WAIT, IF_RUNNING_OK };
 /* What the user asked for: const once it has been parsed and checked. */
 struct options {
 	enum mode mode;
-	const char *pidfile;	   /* of a start: the last of those below */
+	const char *pidfile; /* of a start: the last of those below */
 	const char **pidfiles;
 	size_t n_pidfiles;
 	const char *lockfile;
 	const char *user;
 	const char *group;
 	const char *root;
-	const char *directory;	   /* NULL: not given, which means "/" */
-	const char *stream[3];	   /* NULL: /dev/null; "-": the caller's */
+	const char *directory; /* NULL: not given, which means "/" */
+	const char *stream[3]; /* NULL: /dev/null; "-": the caller's */
 	bool truncate;
 	bool foreground;
 	bool no_core;
 	bool print_pid;
 	bool if_running_given;
 	enum if_running if_running;
-	int64_t wait;		   /* nanoseconds */
+	int64_t wait; /* nanoseconds */
 	mode_t umask;
-	int *keep;		   /* sorted, no number twice */
+	int *keep; /* sorted, no number twice */
 	size_t n_keep;
-	sigset_t ignore;	   /* the dispositions of the daemon: ignored, or else default */
-	char **env;		   /* NAME=VALUE, in the order given */
+	sigset_t ignore; /* the dispositions of the daemon: ignored, or else default */
+	char **env;	 /* NAME=VALUE, in the order given */
 	size_t n_env;
-	int64_t startsecs;	   /* durations in nanoseconds, -1 where not given */
+	int64_t startsecs; /* durations in nanoseconds, -1 where not given */
 	int64_t timeout;
 	int64_t kill_after;
 	bool notify;
-	int notify_fd;		   /* -1: not given */
-	int signal;		   /* of --signal */
-	const char *name;	   /* the command as typed */
-	char **command;		   /* NULL-terminated; command[-1] exists: ours, or an option */
+	int notify_fd;	  /* -1: not given */
+	int signal;	  /* of --signal */
+	const char *name; /* the command as typed */
+	char **command;	  /* NULL-terminated; command[-1] exists: ours, or an option */
 };
 
 /* Who to be. */
@@ -233,34 +235,31 @@ struct identity {
 	gid_t gid;
 	gid_t *groups;
 	int n_groups;
-	char *name;		   /* NULL: a number without a passwd entry, or no -u */
-	char *home;
-	char *shell;
 };
 
 /* All that the daemon needs. */
 struct plan {
 	const struct options *opt;
 	struct identity id;
-	char path[PATH_MAX];	   /* the command's file; empty with --chroot: found after it */
-	int stream_fd[3];	   /* -1: leave the caller's */
+	char path[PATH_MAX]; /* the command's file; empty with --chroot: found after it */
+	int stream_fd[3];    /* -1: leave the caller's */
 	int flock_fd;
-	int channel_fd;		   /* the status channel; -1 in the foreground */
-	int *keep;		   /* every fd from 3 up that is not to be closed, sorted */
+	int channel_fd; /* the status channel; -1 in the foreground */
+	int *keep;	/* every fd from 3 up that is not to be closed, sorted */
 	size_t n_keep;
-	int lock_fd;		   /* carries the pidfile's lock; -1: not yet */
-	int pidfile_parent_fd;	   /* in the foreground: the pidfile's directory */
+	int lock_fd;	       /* carries the pidfile's lock; -1: not yet */
+	int pidfile_parent_fd; /* in the foreground: the pidfile's directory */
 	pid_t launcher;
 	int64_t wait_deadline;
-	int ready_fd;		   /* the launcher's end of --notify or --notify-fd; -1: none */
-	int ready_write_fd;	   /* the daemon's end of --notify-fd */
-	off_t log_size[3];	   /* before this start; -1: no regular file */
+	int ready_fd;	    /* the launcher's end of --notify or --notify-fd; -1: none */
+	int ready_write_fd; /* the daemon's end of --notify-fd */
+	off_t log_size[3];  /* before this start; -1: no regular file */
 };
 
 /* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
 struct report {
 	enum step step;
-	int error;		   /* 0: the step is done */
+	int error; /* 0: the step is done */
 	pid_t pid;
 };
 
@@ -269,31 +268,30 @@ struct process {
 	char state;
 	pid_t parent;
 	pid_t session;
-	bool execed;		   /* it has called exec since it was forked */
+	bool execed; /* it has called exec since it was forked */
 	long threads;
-	unsigned long long start;  /* clock ticks since boot */
+	unsigned long long start; /* clock ticks since boot */
 };
 
 /* Who has a pidfile: what its lock says, or else the number in it. */
 struct owner {
-	bool exists;		   /* the file does */
-	bool running;		   /* who has it lives, and has it for good */
-	bool changing;		   /* it is about to be settled whether somebody runs */
+	bool exists;   /* the file does */
+	bool running;  /* who has it lives, and has it for good */
+	bool changing; /* it is about to be settled whether somebody runs */
 	bool locked;
-	pid_t pid;		   /* 0: in another PID namespace */
-	pid_t number;		   /* what the file says */
-	struct stat status;	   /* the file's */
+	pid_t pid;	    /* 0: in another PID namespace */
+	pid_t number;	    /* what the file says */
+	struct stat status; /* the file's */
 };
 
 /* ---- Diagnostics: one line each, in one write, on the caller's standard error ------------- */
 
 static struct {
-	int fd;			   /* in the foreground, a copy of the caller's */
+	int fd; /* in the foreground, a copy of the caller's */
 	bool verbose;
 } diagnostics = {STDERR_FILENO, false};
 
-__attribute__((format(printf, 1, 0)))
-static void diagnose(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static void diagnose(const char *format, va_list arguments)
 {
 	static const char name[] = "daemonize: ";
 	char line[2 * PATH_MAX];
@@ -314,8 +312,7 @@ static void diagnose(const char *format, va_list arguments)
 		return; /* nobody is left to be told */
 }
 
-__attribute__((format(printf, 1, 2)))
-static void verbose(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void verbose(const char *format, ...)
 {
 	va_list arguments;
 
@@ -326,8 +323,7 @@ static void verbose(const char *format, ...)
 	va_end(arguments);
 }
 
-__attribute__((format(printf, 1, 2)))
-static void complain(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
 {
 	va_list arguments;
 
@@ -336,8 +332,8 @@ static void complain(const char *format, ...)
 	va_end(arguments);
 }
 
-__attribute__((format(printf, 2, 3)))
-static _Noreturn void die(enum exit_status status, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static _Noreturn void die(enum exit_status status,
+	const char *format, ...)
 {
 	va_list arguments;
 
@@ -347,16 +343,25 @@ static _Noreturn void die(enum exit_status status, const char *format, ...)
 	exit((int)status);
 }
 
-#define die_usage(format, ...) \
-	die(EXIT_USAGE, format ". Try 'daemonize --help'.", __VA_ARGS__)
+#define die_usage(format, ...) die(EXIT_USAGE, format ". Try 'daemonize --help'.", __VA_ARGS__)
 
-static void *allocate_or_die(void *old, size_t count, size_t size)
+static void *allocate_or_die(size_t count, size_t size)
 {
-	void *new = size && count > SIZE_MAX / size ? NULL : realloc(old, count * size);
+	void *memory = calloc(count, size);
 
-	if (!new)
+	if (!memory)
 		die(EXIT_SETUP, "cannot allocate memory: %s", strerror(errno));
-	return new;
+	return memory;
+}
+
+/* Makes room for one more at the end of an array. */
+static void *grow_or_die(void *array, size_t count, size_t size)
+{
+	void *grown = realloc(array, (count + 1) * size);
+
+	if (!grown)
+		die(EXIT_SETUP, "cannot allocate memory: %s", strerror(errno));
+	return grown;
 }
 
 /* ---- System shims: every #ifdef of the program is here ------------------------------------ */
@@ -449,10 +454,6 @@ static int process_signal(int watch, pid_t pid, int number)
 /* ppoll(2); `left` in nanoseconds, NEVER for no limit. `mask` is the signal mask meanwhile. */
 static int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const sigset_t *mask)
 {
-	struct timespec time = {(time_t)(left / NANOSECONDS), (long)(left % NANOSECONDS)};
-
-	if (left < 0)
-		time = (struct timespec){0, 0};
 #if defined(__APPLE__)
 	sigset_t old;
 	int result, milliseconds = left == NEVER ? 50 : (int)(left / 1000000 % INT_MAX);
@@ -463,6 +464,12 @@ static int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return result;
 #else
+	struct timespec time = {0, 0};
+
+	if (left > 0) {
+		time.tv_sec = (time_t)(left / NANOSECONDS);
+		time.tv_nsec = (long)(left % NANOSECONDS);
+	}
 	return ppoll(events, count, left == NEVER ? NULL : &time, mask);
 #endif
 }
@@ -471,7 +478,8 @@ static int socket_open(int type)
 {
 	int fd = socket(AF_UNIX, type, 0);
 
-	if (fd != -1 && (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1))
+	if (fd != -1 &&
+		(fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1))
 		return -1;
 	return fd;
 }
@@ -487,7 +495,7 @@ static bool bind_abstract(int fd, struct sockaddr_un *address)
 	socklen_t size = sizeof *address;
 
 	if (bind(fd, (const struct sockaddr *)address, sizeof address->sun_family) == -1 ||
-	    getsockname(fd, (struct sockaddr *)address, &size) == -1)
+		getsockname(fd, (struct sockaddr *)address, &size) == -1)
 		return false;
 	address->sun_path[0] = '@';
 	address->sun_path[size - offsetof(struct sockaddr_un, sun_path)] = '\0';
@@ -514,10 +522,9 @@ static int want_credentials(int fd)
  * Receives a message and its sender's user ID: unix(7), SCM_CREDENTIALS. Where there is no such
  * thing, the socket's file lets only those send who are to be believed.
  */
-static ssize_t receive_from(int fd, char *text, size_t size, uid_t *sender)
+static ssize_t receive_from(int fd, struct iovec *text, uid_t *sender)
 {
-	struct iovec part = {text, size};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	struct msghdr message = {.msg_iov = text, .msg_iovlen = 1};
 	ssize_t received;
 #if defined(SO_PASSCRED)
 	const struct cmsghdr *first;
@@ -671,14 +678,37 @@ static const struct {
 	const char *name;
 	int number;
 } signal_names[] = {
-	{"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"ILL", SIGILL},
-	{"TRAP", SIGTRAP}, {"ABRT", SIGABRT}, {"BUS", SIGBUS}, {"FPE", SIGFPE},
-	{"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},
-	{"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CHLD", SIGCHLD},
-	{"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
-	{"TTOU", SIGTTOU}, {"URG", SIGURG}, {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
-	{"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},
-	{"SYS", SIGSYS}, {"IOT", SIGABRT}, {"CLD", SIGCHLD},
+	{"HUP", SIGHUP},
+	{"INT", SIGINT},
+	{"QUIT", SIGQUIT},
+	{"ILL", SIGILL},
+	{"TRAP", SIGTRAP},
+	{"ABRT", SIGABRT},
+	{"BUS", SIGBUS},
+	{"FPE", SIGFPE},
+	{"KILL", SIGKILL},
+	{"USR1", SIGUSR1},
+	{"SEGV", SIGSEGV},
+	{"USR2", SIGUSR2},
+	{"PIPE", SIGPIPE},
+	{"ALRM", SIGALRM},
+	{"TERM", SIGTERM},
+	{"CHLD", SIGCHLD},
+	{"CONT", SIGCONT},
+	{"STOP", SIGSTOP},
+	{"TSTP", SIGTSTP},
+	{"TTIN", SIGTTIN},
+	{"TTOU", SIGTTOU},
+	{"URG", SIGURG},
+	{"XCPU", SIGXCPU},
+	{"XFSZ", SIGXFSZ},
+	{"VTALRM", SIGVTALRM},
+	{"PROF", SIGPROF},
+	{"WINCH", SIGWINCH},
+	{"IO", SIGIO},
+	{"SYS", SIGSYS},
+	{"IOT", SIGABRT},
+	{"CLD", SIGCHLD},
 #ifdef SIGPOLL
 	{"POLL", SIGPOLL},
 #endif
@@ -745,11 +775,17 @@ static void nap(int64_t duration)
 
 /* ---- Parsing values: each returns false for text that is not wholly what it should be ----- */
 
+/* In any locale, and without its tables. */
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 static bool parse_number(const char *text, int base, unsigned long max, unsigned long *value)
 {
 	char *end;
 
-	if (!isdigit((unsigned char)*text))
+	if (!is_digit(*text))
 		return false; /* strtoul takes blanks and a sign */
 	errno = 0;
 	*value = strtoul(text, &end, base);
@@ -767,12 +803,12 @@ static bool parse_duration(const char *text, int64_t *duration)
 		*duration = NEVER;
 		return true;
 	}
-	if (!isdigit((unsigned char)*text))
+	if (!is_digit(*text))
 		return false;
-	for (; isdigit((unsigned char)*text) && seconds <= SECONDS_MAX; text++)
+	for (; is_digit(*text) && seconds <= SECONDS_MAX; text++)
 		seconds = 10 * seconds + (*text - '0');
 	if (*text == '.')
-		for (text++; isdigit((unsigned char)*text); text++)
+		for (text++; is_digit(*text); text++)
 			fraction += (unit /= 10) * (*text - '0');
 	*duration = seconds * NANOSECONDS + fraction;
 	return *text == '\0' && seconds <= SECONDS_MAX;
@@ -897,15 +933,17 @@ static void options_keep_fds(struct options *opt, const char *list)
 		if (dash)
 			*dash++ = '\0';
 		if (!parse_number(word, 10, INT_MAX - 1, &first) ||
-		    !parse_number(dash ? dash : word, 10, INT_MAX - 1, &last) || first > last)
+			!parse_number(dash ? dash : word, 10, INT_MAX - 1, &last) || first > last)
 			die_usage("'%s' is no list of file descriptors like 3,5-7", list);
 		if (first <= STDERR_FILENO)
-			die_usage("file descriptors 0 to 2 are set with -i, -o and -e, not with -k '%s'",
+			die_usage(
+				"file descriptors 0 to 2 are set with -i, -o and -e, not with -k '%s'",
 				list);
 		for (; first <= last; first++) {
 			if (fcntl((int)first, F_GETFD) == -1)
-				die(EXIT_SETUP, "cannot keep file descriptor %lu: it is not open", first);
-			opt->keep = allocate_or_die(opt->keep, opt->n_keep + 1, sizeof *opt->keep);
+				die(EXIT_SETUP, "cannot keep file descriptor %lu: it is not open",
+					first);
+			opt->keep = grow_or_die(opt->keep, opt->n_keep, sizeof *opt->keep);
 			fds_insert(opt->keep, &opt->n_keep, (int)first);
 		}
 	}
@@ -930,7 +968,7 @@ static void options_environment(struct options *opt, char *setting)
 {
 	if (*setting == '=' || !strchr(setting, '='))
 		die_usage("'%s' is not of the form NAME=VALUE", setting);
-	opt->env = allocate_or_die(opt->env, opt->n_env + 1, sizeof *opt->env);
+	opt->env = grow_or_die(opt->env, opt->n_env, sizeof *opt->env);
 	opt->env[opt->n_env++] = setting;
 }
 
@@ -954,7 +992,7 @@ static int64_t duration_or_die(const char *text, bool may_be_endless)
 
 static void options_pidfile(struct options *opt, const char *path)
 {
-	opt->pidfiles = allocate_or_die(opt->pidfiles, opt->n_pidfiles + 1, sizeof path);
+	opt->pidfiles = grow_or_die(opt->pidfiles, opt->n_pidfiles, sizeof path);
 	opt->pidfiles[opt->n_pidfiles++] = path;
 	opt->pidfile = path;
 }
@@ -1073,7 +1111,8 @@ static void options_check_start(const struct options *opt)
 		die_usage("%s", "--notify and --notify-fd exclude each other");
 	for (size_t i = 0; i < opt->n_keep; i++)
 		if (opt->keep[i] == opt->notify_fd)
-			die_usage("file descriptor %d is for --notify-fd, not for -k", opt->notify_fd);
+			die_usage("file descriptor %d is for --notify-fd, not for -k",
+				opt->notify_fd);
 }
 
 static void options_check(const struct options *opt)
@@ -1094,8 +1133,11 @@ static void options_parse(struct options *opt, int argc, char **argv)
 {
 	int letter;
 
-	*opt = (struct options){.umask = DEFAULT_UMASK, .notify_fd = -1, .startsecs = -1,
-		.timeout = -1, .kill_after = -1};
+	*opt = (struct options){.umask = DEFAULT_UMASK,
+		.notify_fd = -1,
+		.startsecs = -1,
+		.timeout = -1,
+		.kill_after = -1};
 	sigemptyset(&opt->ignore);
 	sigaddset(&opt->ignore, SIGTSTP);
 	sigaddset(&opt->ignore, SIGTTIN);
@@ -1108,7 +1150,7 @@ static void options_parse(struct options *opt, int argc, char **argv)
 		if (optarg && !*optarg)
 			die_usage("option '%s' needs an argument, not an empty string",
 				argv[optind - (*argv[optind - 1] ? 1 : 2)]);
-		options_record(opt, letter, optarg);
+		options_record(opt, letter, optarg ? optarg : argv[0]);
 	}
 	opt->command = argv + optind;
 	opt->name = opt->command[0];
@@ -1133,7 +1175,9 @@ static const char *step_object(const struct options *opt, enum step step)
 /* As nohup(1) and env(1) have it. */
 static enum exit_status step_status(enum step step)
 {
-	return step == STEP_FIND ? EXIT_NOT_FOUND : step == STEP_EXEC ? EXIT_CANNOT_EXECUTE : EXIT_SETUP;
+	return step == STEP_FIND   ? EXIT_NOT_FOUND
+	       : step == STEP_EXEC ? EXIT_CANNOT_EXECUTE
+				   : EXIT_SETUP;
 }
 
 static const char *step_why(enum step step, int error)
@@ -1193,7 +1237,8 @@ static bool same_path(const char *a, const char *b)
 
 	if (!strcmp(a, b))
 		return true;
-	return stat(a, &a_status) == 0 && stat(b, &b_status) == 0 && same_file(&a_status, &b_status);
+	return stat(a, &a_status) == 0 && stat(b, &b_status) == 0 &&
+	       same_file(&a_status, &b_status);
 }
 
 /* Writes path, made absolute by directory (NULL: the current one) and without leading "./". */
@@ -1204,17 +1249,17 @@ static void path_absolute_or_die(char result[PATH_MAX], const char *directory, c
 
 	while (!strncmp(path, "./", 2))
 		path += 2 + strspn(path + 2, "/");
-	if (!directory && *path != '/') {
-		directory = getcwd(current, sizeof current);
+	if (*path == '/') {
+		length = snprintf(result, PATH_MAX, "%s", path);
+	} else {
+		if (!directory)
+			directory = getcwd(current, sizeof current);
 		if (!directory)
 			die(EXIT_SETUP, "cannot find '%s': no current directory: %s", path,
 				strerror(errno));
-	}
-	if (*path == '/')
-		length = snprintf(result, PATH_MAX, "%s", path);
-	else
 		length = snprintf(result, PATH_MAX, "%s%s%s", directory,
 			directory[strlen(directory) - 1] == '/' ? "" : "/", path);
+	}
 	if (length >= PATH_MAX)
 		die(EXIT_CANNOT_EXECUTE, "cannot find '%s': %s", path, strerror(ENAMETOOLONG));
 }
@@ -1245,14 +1290,15 @@ static void path_writable_or_die(const char *what, const char *path)
 		if (access(parent, W_OK | X_OK) == 0)
 			return;
 		if (errno == ENOENT)
-			die(EXIT_SETUP, "cannot open %s '%s': no directory '%s'", what, path, parent);
+			die(EXIT_SETUP, "cannot open %s '%s': no directory '%s'", what, path,
+				parent);
 	}
 	die(EXIT_SETUP, "cannot open %s '%s': %s", what, path, strerror(errno));
 }
 
 /* ---- Identity: resolved here, in the launcher; assumed in the daemon ---------------------- */
 
-static void identity_user(struct identity *id, const char *name)
+static const struct passwd *user_or_die(const char *name, struct identity *id)
 {
 	unsigned long number;
 	bool is_number = parse_number(name, 10, UINT_MAX - 1, &number);
@@ -1268,9 +1314,7 @@ static void identity_user(struct identity *id, const char *name)
 		die(EXIT_SETUP, "unknown user '%s'", name);
 	id->uid = entry ? entry->pw_uid : (uid_t)number;
 	id->gid = entry ? entry->pw_gid : (gid_t)-1;
-	id->name = entry ? strdup(entry->pw_name) : NULL;
-	id->home = strdup(entry ? entry->pw_dir : "/");
-	id->shell = entry ? strdup(*entry->pw_shell ? entry->pw_shell : "/bin/sh") : NULL;
+	return entry;
 }
 
 static gid_t group_or_die(const char *name)
@@ -1285,31 +1329,54 @@ static gid_t group_or_die(const char *name)
 	return (gid_t)number;
 }
 
-static void identity_groups(struct identity *id, const char *user)
+static void identity_groups(struct identity *id, const struct passwd *user)
 {
-	int count = 1;
+	static gid_t groups[NGROUPS_MAX];
 
-	id->groups = allocate_or_die(NULL, 1, sizeof *id->groups);
+	id->groups = groups;
 	id->groups[0] = id->gid;
-	id->n_groups = 1;
-	if (!user)
-		return;
-	do {
-		count = 2 * count + NGROUPS_MAX / 64;
-		id->groups = allocate_or_die(id->groups, (size_t)count, sizeof *id->groups);
-		id->n_groups = count;
-	} while (list_groups(user, id->gid, id->groups, &id->n_groups) == -1 &&
-		 count < 2 * NGROUPS_MAX);
+	id->n_groups = user ? NGROUPS_MAX : 1;
+	if (user && list_groups(user->pw_name, id->gid, groups, &id->n_groups) == -1)
+		die(EXIT_SETUP, "user '%s' is in too many groups", user->pw_name);
 }
 
-/* Fills in who to be. A group that is named wins over the user's own; both named is an error. */
+/* As login(1) sets it: below -E. */
+static void set_login_environment(const struct passwd *user)
+{
+	static const char *const names[] = {"HOME", "USER", "LOGNAME", "SHELL"};
+	const char *values[] = {"/", NULL, NULL, NULL};
+
+	if (user) {
+		values[0] = user->pw_dir;
+		values[1] = values[2] = user->pw_name;
+		values[3] = *user->pw_shell ? user->pw_shell : "/bin/sh";
+	}
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!values[i])
+			unsetenv(names[i]);
+		else if (setenv(names[i], values[i], 1) == -1)
+			die(EXIT_SETUP, "cannot set %s: %s", names[i], strerror(errno));
+}
+
+/* Setting the groups that we have asks whether we may set any, and changes nothing. */
+static void check_may_change(const struct plan *plan)
+{
+	int count = getgroups(0, NULL);
+	gid_t *groups = allocate_or_die((size_t)count + 1, sizeof *groups);
+
+	if (getgroups(count, groups) != count || setgroups((size_t)count, groups) == -1)
+		die_of_step(plan, STEP_USER, errno);
+	free(groups);
+}
+
+/* Settles who to be, of -u USER[:GROUP] and -g GROUP. */
 static void identity_resolve(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
 	struct identity *id = &plan->id;
-	char user[LOGIN_NAME_MAX + 64];
+	char name[LOGIN_NAME_MAX + 64];
 	const char *group = opt->group, *colon = opt->user ? strchr(opt->user, ':') : NULL;
-	const struct passwd *entry;
+	const struct passwd *user;
 
 	*id = (struct identity){.uid = geteuid(), .gid = (gid_t)-1};
 	if (!opt->user && !opt->group)
@@ -1320,26 +1387,20 @@ static void identity_resolve(struct plan *plan)
 	if (colon)
 		group = colon + 1;
 	if (opt->user) {
-		snprintf(user, sizeof user, "%.*s", (int)strcspn(opt->user, ":"), opt->user);
-		identity_user(id, user);
-	}
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(opt->user, ":"), opt->user);
+		user = user_or_die(name, id);
+		set_login_environment(user);
+	} else
+		user = getpwuid(id->uid);
 	if (group)
 		id->gid = group_or_die(group);
 	if (id->gid == (gid_t)-1)
-		die(EXIT_SETUP, "user '%s' has no passwd entry: name a group too, as %s:GROUP", opt->user,
-			opt->user);
-	entry = opt->user ? NULL : getpwuid(id->uid);
-	identity_groups(id, opt->user ? id->name : entry ? entry->pw_name : NULL);
+		die(EXIT_SETUP, "user '%s' has no passwd entry: name a group too, as %s:GROUP",
+			opt->user, opt->user);
+	identity_groups(id, user);
 	id->change = geteuid() == 0 || id->uid != geteuid() || id->gid != getegid();
-	/* Setting the groups that we have asks whether we may, and changes nothing. */
-	if (id->change) {
-		int count = getgroups(0, NULL);
-		gid_t *groups = allocate_or_die(NULL, (size_t)count + 1, sizeof *groups);
-
-		if (getgroups(count, groups) != count || setgroups((size_t)count, groups) == -1)
-			die_of_step(plan, STEP_USER, errno);
-		free(groups);
-	}
+	if (id->change)
+		check_may_change(plan);
 }
 
 /* ---- Environment -------------------------------------------------------------------------- */
@@ -1348,22 +1409,13 @@ static void identity_resolve(struct plan *plan)
  * What the caller's own service manager told the caller is not for the daemon: it would report
  * to, or take sockets from, a manager that does not know it. sd_notify(3), sd_listen_fds(3).
  */
-static void environment_prepare(const struct options *opt, const struct identity *id)
+static void environment_prepare(const struct options *opt)
 {
 	static const char *const not_for_us[] = {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS",
 		"LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID", "WATCHDOG_USEC"};
-	const struct {
-		const char *name, *value;
-	} login[] = {{"HOME", id->home}, {"USER", id->name}, {"LOGNAME", id->name},
-		{"SHELL", id->shell}};
 
 	for (size_t i = 0; i < sizeof not_for_us / sizeof *not_for_us; i++)
 		unsetenv(not_for_us[i]);
-	for (size_t i = 0; opt->user && i < sizeof login / sizeof *login; i++)
-		if (!login[i].value)
-			unsetenv(login[i].name);
-		else if (setenv(login[i].name, login[i].value, 1) == -1)
-			die(EXIT_SETUP, "cannot set %s: %s", login[i].name, strerror(errno));
 	for (size_t i = 0; i < opt->n_env; i++)
 		if (putenv(opt->env[i]) != 0)
 			die(EXIT_SETUP, "cannot set '%s': %s", opt->env[i], strerror(errno));
@@ -1397,7 +1449,7 @@ static int command_find(const char *name, char path[PATH_MAX])
 		snprintf(path, PATH_MAX, "%s", name);
 		return file_executable(path);
 	}
-	for (const char *next = directories ? directories : default_path; next; ) {
+	for (const char *next = directories ? directories : default_path; next;) {
 		length = strcspn(next, ":");
 		/* An empty element is the current directory. */
 		if (snprintf(path, PATH_MAX, "%.*s/%s", length ? (int)length : 1,
@@ -1458,8 +1510,7 @@ static bool process_is_alive(pid_t pid)
 
 	if (kill(pid, 0) == -1 && errno != EPERM)
 		return false;
-	return !process_read(pid, &process) || process.threads > 1 ||
-	       !strchr("ZXx", process.state);
+	return !process_read(pid, &process) || process.threads > 1 || !strchr("ZXx", process.state);
 }
 
 /*
@@ -1542,12 +1593,12 @@ static pid_t pidfile_number(int fd)
 	if (size <= 0)
 		return 0;
 	text[size] = '\0';
-	if (!isdigit((unsigned char)text[strspn(text, " \t")]))
+	if (!is_digit(text[strspn(text, " \t")]))
 		return 0;
 	errno = 0;
 	number = strtoul(text, &end, 10);
 	if (errno || number <= 1 || number > INT_MAX ||
-	    (end < text + size && !isspace((unsigned char)*end)))
+		(end < text + size && !isspace((unsigned char)*end)))
 		return 0;
 	return (pid_t)number;
 }
@@ -1660,8 +1711,8 @@ static int pidfile_write(int fd, const struct stat *status)
 
 	if (status->st_uid != geteuid() && geteuid() == 0 && fchown(fd, 0, getegid()) == -1)
 		return -1;
-	if ((status->st_mode & 07777) != PIDFILE_MODE && (status->st_uid == geteuid() || geteuid() == 0) &&
-	    fchmod(fd, PIDFILE_MODE) == -1)
+	if ((status->st_mode & 07777) != PIDFILE_MODE &&
+		(status->st_uid == geteuid() || geteuid() == 0) && fchmod(fd, PIDFILE_MODE) == -1)
 		return -1;
 	/* The tail goes last: there is never a moment without a number. */
 	if (pwrite(fd, text, (size_t)size, 0) != size)
@@ -1722,8 +1773,8 @@ static enum step pidfile_take(const char *path, const struct identity *id, pid_t
 			return step;
 		*lock_fd = move_high(*lock_fd);
 		if (*lock_fd == -1 || close(fd) == -1 ||
-		    lock_record(*lock_fd, F_SETLKW, F_RDLCK, NULL) == -1 ||
-		    fstat(*lock_fd, &locked) == -1)
+			lock_record(*lock_fd, F_SETLKW, F_RDLCK, NULL) == -1 ||
+			fstat(*lock_fd, &locked) == -1)
 			return STEP_PIDFILE_LOCK;
 		if (locked.st_nlink == 0 || !same_file(&claimed, &locked))
 			continue; /* removed or replaced in the gap */
@@ -1744,8 +1795,8 @@ static void pidfile_remove(const char *path, const struct identity *id, pid_t nu
 	int fd;
 
 	if (pidfile_open(path, O_RDWR, id, &fd, &status) == STEP_DONE &&
-	    lock_record(fd, F_SETLK, F_WRLCK, NULL) == 0 && stat(path, &now) == 0 &&
-	    same_file(&status, &now) && pidfile_number(fd) == number)
+		lock_record(fd, F_SETLK, F_WRLCK, NULL) == 0 && stat(path, &now) == 0 &&
+		same_file(&status, &now) && pidfile_number(fd) == number)
 		unlink(path);
 	if (fd != -1)
 		close(fd);
@@ -1819,7 +1870,8 @@ static void settle_pidfile(const struct plan *plan)
 		if (opt->if_running == IF_RUNNING_REFUSE)
 			die_running(owner.pid);
 		if (clock_read(CLOCK_MONOTONIC) >= plan->wait_deadline)
-			die(EXIT_GAVE_UP, "gave up waiting: still running (pid %ld)", (long)owner.pid);
+			die(EXIT_GAVE_UP, "gave up waiting: still running (pid %ld)",
+				(long)owner.pid);
 		verbose("waiting for pid %ld to end", (long)owner.pid);
 		await_owner_end(plan, &owner);
 	}
@@ -1920,7 +1972,7 @@ static void check_disk_or_die(const char *path, int fd)
 	struct statvfs disk;
 
 	if (fstatvfs(fd, &disk) == 0 && disk.f_blocks > 0 &&
-	    (geteuid() == 0 ? disk.f_bfree : disk.f_bavail) == 0)
+		(geteuid() == 0 ? disk.f_bfree : disk.f_bavail) == 0)
 		die(EXIT_SETUP, "cannot write to '%s': %s", path, strerror(ENOSPC));
 }
 
@@ -1938,7 +1990,8 @@ static int stream_open_or_die(const struct options *opt, int number, struct stat
 		flags |= O_NOFOLLOW;
 	fd = open(path, flags | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOG_MODE);
 	if (fd == -1 && (flags & O_NOFOLLOW) && (errno == ELOOP || errno == EMLINK))
-		die(EXIT_SETUP, "cannot open '%s': with -u, a log must not be a symbolic link", path);
+		die(EXIT_SETUP, "cannot open '%s': with -u, a log must not be a symbolic link",
+			path);
 	if (fd == -1 && errno == ENXIO)
 		die(EXIT_SETUP, "cannot open '%s': nobody has the FIFO open for reading", path);
 	if (fd == -1 || fstat(fd, status) == -1 || fcntl(fd, F_SETFL, flags & O_APPEND) == -1)
@@ -1946,7 +1999,9 @@ static int stream_open_or_die(const struct options *opt, int number, struct stat
 	if (number != STDIN_FILENO && S_ISREG(status->st_mode))
 		check_disk_or_die(path, fd);
 	verbose("opened '%s' for standard %s", path,
-		number == STDIN_FILENO ? "input" : number == STDOUT_FILENO ? "output" : "error");
+		number == STDIN_FILENO	  ? "input"
+		: number == STDOUT_FILENO ? "output"
+					  : "error");
 	return fd;
 }
 
@@ -1954,31 +2009,29 @@ static int stream_open_or_die(const struct options *opt, int number, struct stat
 static void open_streams_or_die(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
-	struct stat status[3], pidfile;
-	bool has_pidfile = opt->pidfile && stat(opt->pidfile, &pidfile) == 0;
+	struct stat status, output = {.st_ino = 0};
 	int null_fd = -1;
 
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
-		status[i] = (struct stat){.st_ino = 0};
 		plan->stream_fd[i] = -1;
 		plan->log_size[i] = -1;
 		if (!opt->stream[i]) {
 			if (null_fd == -1 && (null_fd = open_null()) == -1)
 				die(EXIT_SETUP, "cannot open '/dev/null': %s", strerror(errno));
 			plan->stream_fd[i] = null_fd;
-		} else if (strcmp(opt->stream[i], "-") != 0) {
-			plan->stream_fd[i] = stream_open_or_die(opt, i, &status[i]);
-			if (i != STDIN_FILENO && S_ISREG(status[i].st_mode))
-				plan->log_size[i] = opt->truncate ? 0 : status[i].st_size;
-			if (has_pidfile && same_file(&status[i], &pidfile))
-				die_usage("'%s' is the pidfile", opt->stream[i]);
+			continue;
 		}
-	}
-	if (plan->stream_fd[STDOUT_FILENO] != -1 && plan->stream_fd[STDERR_FILENO] != -1 &&
-	    status[STDERR_FILENO].st_ino &&
-	    same_file(&status[STDOUT_FILENO], &status[STDERR_FILENO])) {
-		close(plan->stream_fd[STDERR_FILENO]);
-		plan->stream_fd[STDERR_FILENO] = plan->stream_fd[STDOUT_FILENO];
+		if (!strcmp(opt->stream[i], "-"))
+			continue;
+		plan->stream_fd[i] = stream_open_or_die(opt, i, &status);
+		if (i != STDIN_FILENO && S_ISREG(status.st_mode))
+			plan->log_size[i] = opt->truncate ? 0 : status.st_size;
+		if (i == STDOUT_FILENO)
+			output = status;
+		if (i == STDERR_FILENO && output.st_ino && same_file(&status, &output)) {
+			close(plan->stream_fd[STDERR_FILENO]);
+			plan->stream_fd[STDERR_FILENO] = plan->stream_fd[STDOUT_FILENO];
+		}
 	}
 }
 
@@ -2019,8 +2072,8 @@ static int close_listed(const struct plan *plan, const char *directory)
 		closed = false;
 		rewinddir(list);
 		while ((entry = readdir(list)))
-			if (parse_number(entry->d_name, 10, INT_MAX, &fd) && (int)fd != dirfd(list) &&
-			    !is_kept(plan, (int)fd))
+			if (parse_number(entry->d_name, 10, INT_MAX, &fd) &&
+				(int)fd != dirfd(list) && !is_kept(plan, (int)fd))
 				closed |= close((int)fd) == 0;
 	}
 	closedir(list);
@@ -2041,7 +2094,7 @@ static int close_each(const struct plan *plan)
 static int close_others(const struct plan *plan)
 {
 	if (close_spans(plan) == 0 || close_listed(plan, "/proc/self/fd") == 0 ||
-	    close_listed(plan, "/dev/fd") == 0)
+		close_listed(plan, "/dev/fd") == 0)
 		return 0;
 	return close_each(plan);
 }
@@ -2082,7 +2135,7 @@ static _Noreturn void die_in_foreground(const struct plan *plan, enum step step,
 	const char *path = plan->opt->pidfile;
 	const char *slash = path ? strrchr(path, '/') : NULL;
 
-	if (plan->lock_fd != -1)
+	if (path && plan->lock_fd != -1)
 		unlinkat(plan->pidfile_parent_fd, slash ? slash + 1 : path, 0);
 	die_of_step(plan, step, error);
 }
@@ -2213,17 +2266,19 @@ static _Noreturn void become_daemon(struct plan *plan)
 /* What has become of one try to start the daemon. */
 struct attempt {
 	pid_t middle;
-	pid_t daemon;		   /* 0: none was born */
-	bool had_children;	   /* from before the exec that made us the launcher */
-	struct report failure;	   /* the step that failed; STEP_DONE if none has reported */
+	pid_t daemon;	       /* 0: none was born */
+	bool had_children;     /* from before the exec that made us the launcher */
+	struct report failure; /* the step that failed; STEP_DONE if none has reported */
 };
 
 static void prepare_keep(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
 
-	plan->keep = allocate_or_die(plan->keep, opt->n_keep + 3, sizeof *plan->keep);
-	memcpy(plan->keep, opt->keep ? opt->keep : plan->keep, opt->n_keep * sizeof *plan->keep);
+	free(plan->keep);
+	plan->keep = allocate_or_die(opt->n_keep + OUR_FDS, sizeof *plan->keep);
+	for (size_t i = 0; i < opt->n_keep; i++)
+		plan->keep[i] = opt->keep[i];
 	plan->n_keep = opt->n_keep;
 	if (opt->notify_fd != -1)
 		fds_insert(plan->keep, &plan->n_keep, opt->notify_fd);
@@ -2375,14 +2430,14 @@ enum verdict { WAITING, READY, DIED, TIMED_OUT, INTERRUPTED, CLOSED, ANOTHER_MAI
 
 struct readiness {
 	pid_t daemon;
-	int watch_fd;		   /* -1: the system cannot watch a process */
+	int watch_fd;			   /* -1: the system cannot watch a process */
 	int64_t begun, deadline, lived_at; /* nanoseconds; lived_at: --startsecs are over */
-	int64_t shown_at;	   /* when to show a line that says what we wait for */
+	int64_t shown_at;		   /* when to show a line that says what we wait for */
 	bool ready;
-	bool closed;		   /* --notify-fd, without a newline */
-	int error;		   /* ERRNO= */
-	pid_t main_pid;		   /* MAINPID= */
-	char status[160];	   /* STATUS= */
+	bool closed;	  /* --notify-fd, without a newline */
+	int error;	  /* ERRNO= */
+	pid_t main_pid;	  /* MAINPID= */
+	char status[160]; /* STATUS= */
 };
 
 static volatile sig_atomic_t interrupted_by;
@@ -2412,7 +2467,7 @@ static bool notify_bind_file(const struct plan *plan, int fd, struct sockaddr_un
 	char path[sizeof address->sun_path];
 
 	if (snprintf(notify_directory, sizeof notify_directory, "%s/tmp/daemonize.XXXXXX", root) >=
-	    (int)sizeof notify_directory) {
+		(int)sizeof notify_directory) {
 		*notify_directory = '\0';
 		errno = ENAMETOOLONG;
 		return false;
@@ -2425,9 +2480,9 @@ static bool notify_bind_file(const struct plan *plan, int fd, struct sockaddr_un
 	snprintf(path, sizeof path, "%s/notify", notify_directory);
 	memcpy(address->sun_path, path, sizeof path);
 	if (bind(fd, (const struct sockaddr *)address, sizeof *address) == -1 ||
-	    chmod(path, S_IRUSR | S_IWUSR) == -1 ||
-	    (plan->id.change && chown(path, plan->id.uid, plan->id.gid) == -1) ||
-	    chmod(notify_directory, S_IRWXU | S_IXGRP | S_IXOTH) == -1)
+		chmod(path, S_IRUSR | S_IWUSR) == -1 ||
+		(plan->id.change && chown(path, plan->id.uid, plan->id.gid) == -1) ||
+		chmod(notify_directory, S_IRWXU | S_IXGRP | S_IXOTH) == -1)
 		return false;
 	/* The daemon's name for it. */
 	snprintf(address->sun_path, sizeof address->sun_path, "%s", path + strlen(root));
@@ -2441,9 +2496,9 @@ static void notify_open_or_die(struct plan *plan)
 
 	plan->ready_fd = socket_open(SOCK_DGRAM);
 	if (plan->ready_fd == -1 || want_credentials(plan->ready_fd) == -1 ||
-	    !(bind_abstract(plan->ready_fd, &address) ||
-		    notify_bind_file(plan, plan->ready_fd, &address)) ||
-	    setenv("NOTIFY_SOCKET", address.sun_path, 1) == -1)
+		!(bind_abstract(plan->ready_fd, &address) ||
+			notify_bind_file(plan, plan->ready_fd, &address)) ||
+		setenv("NOTIFY_SOCKET", address.sun_path, 1) == -1)
 		die(EXIT_SETUP, "cannot make the notification socket: %s", strerror(errno));
 }
 
@@ -2491,8 +2546,10 @@ static void notify_parse(char *text, struct readiness *r)
 			r->main_pid = (pid_t)number;
 		else if (!strcmp(line, "EXTEND_TIMEOUT_USEC") &&
 			 parse_number(value, 10, LONG_MAX, &number) && r->deadline != NEVER) {
-			int64_t extended = (int64_t)number < NEVER / 2000
-				? clock_read(CLOCK_MONOTONIC) + (int64_t)number * 1000 : NEVER;
+			int64_t extended =
+				(int64_t)number < NEVER / 2000
+					? clock_read(CLOCK_MONOTONIC) + (int64_t)number * 1000
+					: NEVER;
 
 			r->deadline = extended > r->deadline ? extended : r->deadline;
 		}
@@ -2503,10 +2560,11 @@ static void notify_parse(char *text, struct readiness *r)
 static void notify_receive(const struct plan *plan, struct readiness *r)
 {
 	char text[4096], shown[sizeof r->status];
+	struct iovec part = {text, sizeof text - 1};
 	uid_t sender;
 	ssize_t size;
 
-	while ((size = receive_from(plan->ready_fd, text, sizeof text - 1, &sender)) >= 0) {
+	while ((size = receive_from(plan->ready_fd, &part, &sender)) >= 0) {
 		if (sender != 0 && sender != geteuid() && sender != plan->id.uid)
 			continue;
 		text[size] = '\0';
@@ -2597,7 +2655,7 @@ static enum verdict await_ready(const struct plan *plan, struct readiness *r, co
 			until = earliest(until, now + POLL_INTERVAL);
 		events[1].revents = 0;
 		if (poll_signals(events, 2, until == NEVER ? NEVER : until - now, mask) > 0 &&
-		    events[1].revents) {
+			events[1].revents) {
 			if (plan->opt->notify)
 				notify_receive(plan, r);
 			else
@@ -2626,9 +2684,9 @@ static size_t signal_family(const struct attempt *attempt, int number)
 	}
 	while ((entry = readdir(list)))
 		if (parse_number(entry->d_name, 10, INT_MAX, &pid) &&
-		    process_read((pid_t)pid, &process) && !strchr("ZXx", process.state) &&
-		    (process.session == attempt->middle ||
-			    (process.parent == getpid() && !attempt->had_children)))
+			process_read((pid_t)pid, &process) && !strchr("ZXx", process.state) &&
+			(process.session == attempt->middle ||
+				(process.parent == getpid() && !attempt->had_children)))
 			count += kill((pid_t)pid, number) == 0;
 	closedir(list);
 	return count;
@@ -2649,7 +2707,7 @@ static bool await_family_end(const struct attempt *attempt, int64_t deadline)
 static void end_daemon(const struct plan *plan, const struct attempt *attempt)
 {
 	if (signal_family(attempt, SIGTERM) > 0 &&
-	    !await_family_end(attempt, deadline_in(TERM_GRACE)))
+		!await_family_end(attempt, deadline_in(TERM_GRACE)))
 		while (signal_family(attempt, SIGKILL) > 0)
 			nap(NAP);
 	reap(attempt->daemon);
@@ -2702,7 +2760,7 @@ static void show_logs(const struct plan *plan)
 
 	for (int i = STDERR_FILENO; i >= STDOUT_FILENO; i--)
 		if (plan->log_size[i] >= 0 && stat(plan->opt->stream[i], &status) == 0 &&
-		    status.st_size > plan->log_size[i]) {
+			status.st_size > plan->log_size[i]) {
 			show_log(plan, i);
 			return;
 		}
@@ -2726,7 +2784,8 @@ static void complain_of_death(const struct plan *plan, const struct readiness *r
 			signal_name(info.si_status), after, error);
 	else if (info.si_status == 0)
 		complain("%s exited with status 0 %s%s: it seems to put itself in the background; "
-			 "tell it to stay in the foreground", name, after, error);
+			 "tell it to stay in the foreground",
+			name, after, error);
 	else
 		complain("%s exited with status %d %s%s", name, info.si_status, after, error);
 }
@@ -2752,8 +2811,10 @@ static void complain_of(const struct plan *plan, const struct readiness *r, enum
 			plan->opt->notify_fd);
 		break;
 	case ANOTHER_MAIN:
-		complain("%s names another process as its main one (MAINPID=%ld): tell it to stay in "
-			 "the foreground", name, (long)r->main_pid);
+		complain(
+			"%s names another process as its main one (MAINPID=%ld): tell it to stay in "
+			"the foreground",
+			name, (long)r->main_pid);
 		break;
 	case WAITING:
 	case READY: break;
@@ -2791,7 +2852,9 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 {
 	const struct options *opt = plan->opt;
 	const int64_t now = clock_read(CLOCK_MONOTONIC);
-	struct readiness r = {.daemon = attempt->daemon, .begun = now, .deadline = NEVER,
+	struct readiness r = {.daemon = attempt->daemon,
+		.begun = now,
+		.deadline = NEVER,
 		.lived_at = now + (opt->startsecs > 0 ? opt->startsecs : 0),
 		.shown_at = isatty(STDERR_FILENO) ? now + NANOSECONDS : NEVER};
 	enum verdict verdict;
@@ -2859,7 +2922,8 @@ static void check_paths(const struct plan *plan)
 			if (i != STDIN_FILENO)
 				path_writable_or_die("log", opt->stream[i]);
 			else if (access(opt->stream[i], R_OK) == -1)
-				die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[i], strerror(errno));
+				die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[i],
+					strerror(errno));
 			if (opt->pidfile && same_path(opt->stream[i], opt->pidfile))
 				die_usage("'%s' is the pidfile", opt->stream[i]);
 		}
@@ -2869,7 +2933,7 @@ static void check_paths(const struct plan *plan)
 	if (opt->root && (stat(opt->root, &status) == -1 || !S_ISDIR(status.st_mode)))
 		die_of_step(plan, STEP_CHROOT, errno);
 	if (!opt->root && opt->directory &&
-	    (stat(opt->directory, &status) == -1 || !S_ISDIR(status.st_mode)))
+		(stat(opt->directory, &status) == -1 || !S_ISDIR(status.st_mode)))
 		die_of_step(plan, STEP_CHDIR, errno);
 }
 
@@ -2898,7 +2962,10 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 
 static int start(const struct options *opt, unsigned int missing_fds)
 {
-	struct plan plan = {.opt = opt, .flock_fd = -1, .channel_fd = -1, .lock_fd = -1,
+	struct plan plan = {.opt = opt,
+		.flock_fd = -1,
+		.channel_fd = -1,
+		.lock_fd = -1,
 		.launcher = getpid()};
 	struct attempt attempt = {.daemon = 0};
 
@@ -2907,7 +2974,7 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
 	plan.wait_deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
 	identity_resolve(&plan);
-	environment_prepare(opt, &plan.id);
+	environment_prepare(opt);
 	command_resolve(&plan);
 	umask(opt->umask);
 	check_paths(&plan);
@@ -2946,10 +3013,10 @@ static int start(const struct options *opt, unsigned int missing_fds)
 struct target {
 	const char *path;
 	struct owner owner;
-	int watch_fd;		   /* -1: none, or not yet */
+	int watch_fd; /* -1: none, or not yet */
 	bool signalled;
 	bool ended;
-	int status;		   /* the exit status for this one */
+	int status; /* the exit status for this one */
 };
 
 /* LSB, "Init Script Actions". */
@@ -2975,7 +3042,7 @@ static void describe_process(pid_t pid, char *text, size_t size)
 	*text = '\0';
 	snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
 	if (!process_read(pid, &process) || !process_user(pid, &uid) ||
-	    (fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		(fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return;
 	length = read(fd, command, sizeof command - 1);
 	close(fd);
@@ -2991,8 +3058,9 @@ static void describe_process(pid_t pid, char *text, size_t size)
 	strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", localtime(&begun));
 	user = getpwuid(uid);
 	snprintf(path, sizeof path, "%lu", (unsigned long)uid);
-	snprintf(text, size, ", user %s, since %s (%lld s), command: %s", user ? user->pw_name : path,
-		since, (long long)((now - start) / NANOSECONDS), command);
+	snprintf(text, size, ", user %s, since %s (%lld s), command: %s",
+		user ? user->pw_name : path, since, (long long)((now - start) / NANOSECONDS),
+		command);
 }
 
 static int status_of(const struct options *opt, const char *path)
@@ -3066,10 +3134,12 @@ static bool target_find(struct target *target)
 		complain("cannot signal the daemon of '%s': it is in another PID namespace",
 			target->path);
 	else if (owner->changing && !owner->running)
-		complain("cannot signal the daemon of '%s': pid %ld has the pidfile locked, and is none",
+		complain(
+			"cannot signal the daemon of '%s': pid %ld has the pidfile locked, and is none",
 			target->path, (long)owner->pid);
 	else if (owner->running && !owner_is_believed(owner))
-		complain("cannot signal pid %ld: '%s' is not to be believed, others could have written it",
+		complain(
+			"cannot signal pid %ld: '%s' is not to be believed, others could have written it",
 			(long)owner->pid, target->path);
 	else if (owner->running) {
 		pid = owner->pid;
@@ -3116,7 +3186,7 @@ static int control_signal(const struct options *opt)
 /* Waits side by side until all have ended, or the deadline. */
 static void await_targets(struct target *targets, size_t count, int64_t deadline)
 {
-	struct pollfd *events = allocate_or_die(NULL, count, sizeof *events);
+	struct pollfd *events = allocate_or_die(count, sizeof *events);
 	int64_t left;
 	bool all_watched = true, waiting = true;
 
@@ -3128,8 +3198,9 @@ static void await_targets(struct target *targets, size_t count, int64_t deadline
 			events[i] = (struct pollfd){.fd = -1, .events = POLLIN};
 			if (!target->signalled || target->ended)
 				continue;
-			target->ended = target->watch_fd != -1 ? poll_until(target->watch_fd, 0)
-							       : !process_is_alive(target->owner.pid);
+			target->ended = target->watch_fd != -1
+						? poll_until(target->watch_fd, 0)
+						: !process_is_alive(target->owner.pid);
 			events[i].fd = target->ended ? -1 : target->watch_fd;
 			all_watched &= target->watch_fd != -1;
 			waiting |= !target->ended;
@@ -3163,7 +3234,7 @@ static int control_stop(const struct options *opt)
 {
 	const int64_t timeout = opt->timeout >= 0 ? opt->timeout : STOP_TIMEOUT;
 	const int64_t begun = clock_read(CLOCK_MONOTONIC);
-	struct target *targets = allocate_or_die(NULL, opt->n_pidfiles, sizeof *targets);
+	struct target *targets = allocate_or_die(opt->n_pidfiles, sizeof *targets);
 	int worst = EXIT_UP;
 
 	for (size_t i = 0; i < opt->n_pidfiles; i++) {

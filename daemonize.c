@@ -106,6 +106,8 @@ enum {
 #define BUSY_LIMIT NANOSECONDS		 /* no starter has the write lock for longer */
 #define READY_TIMEOUT (60 * NANOSECONDS) /* -t of --notify and --notify-fd */
 #define STOP_TIMEOUT (10 * NANOSECONDS)	 /* -t of --stop */
+#define AT_ONCE (2 * NANOSECONDS)	 /* who exits with 0 before that may be in the background */
+#define HEAR_OUT (NANOSECONDS / 2)	 /* for one who says READY=1 and has more to say */
 #define TERM_GRACE (5 * NANOSECONDS)	 /* between TERM and KILL for a start that has failed */
 
 /*
@@ -170,17 +172,17 @@ static const struct {
 	[STEP_PIDFILE_LOCK] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
 	[STEP_PIDFILE_LOST] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
 	[STEP_PIDFILE_WRITE] = {OF_PIDFILE, "write pidfile", NULL,
-		"took the pidfile's lock and wrote the PID into it"},
+		"took the lock of, and wrote the PID into, pidfile"},
 	[STEP_TRUNCATE] = {OF_NOTHING, "truncate the logs", NULL, "truncated the logs"},
 	[STEP_CHROOT] = {OF_CHROOT, "change the root directory to", NULL,
-		"changed the root directory"},
-	[STEP_CHDIR] = {OF_CHDIR, "change to directory", NULL, "changed the working directory"},
+		"changed the root directory to"},
+	[STEP_CHDIR] = {OF_CHDIR, "change to directory", NULL, "changed the working directory to"},
 	[STEP_CORE] = {OF_NOTHING, "forbid core dumps", NULL, "forbade core dumps"},
 	[STEP_GROUPS] = {OF_USER, "set the supplementary groups of", NULL, NULL},
 	[STEP_GROUP] = {OF_USER, "set the group of", NULL, NULL},
-	[STEP_USER] = {OF_USER, "become user", NULL, "set groups, group and user"},
+	[STEP_USER] = {OF_USER, "become user", NULL, "set groups and group, and became user"},
 	[STEP_REGAIN] = {OF_USER, "become user", "root's privileges could be taken back",
-		"made sure that root's privileges cannot be taken back"},
+		"made sure that root's privileges are out of reach of user"},
 	[STEP_SIGNALS] = {OF_NOTHING, "reset the signals", NULL,
 		"reset signal dispositions and mask"},
 	[STEP_FIND] = {OF_COMMAND, "find", "command not found", NULL},
@@ -253,7 +255,8 @@ struct plan {
 	int64_t wait_deadline;
 	int ready_fd;	    /* the launcher's end of --notify or --notify-fd; -1: none */
 	int ready_write_fd; /* the daemon's end of --notify-fd */
-	off_t log_size[3];  /* before this start; -1: no regular file */
+	struct stat stream_status[3];
+	off_t log_size[3]; /* before this start; -1: no regular file */
 };
 
 /* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
@@ -278,6 +281,7 @@ struct owner {
 	bool exists;   /* the file does */
 	bool running;  /* who has it lives, and has it for good */
 	bool changing; /* it is about to be settled whether somebody runs */
+	bool write_locked;
 	bool locked;
 	pid_t pid;	    /* 0: in another PID namespace */
 	pid_t number;	    /* what the file says */
@@ -291,6 +295,14 @@ static struct {
 	bool verbose;
 } diagnostics = {STDERR_FILENO, false};
 
+/* A name with a line break or an escape in it must not look like, or do, anything else. */
+static void make_harmless(char *line)
+{
+	for (; *line; line++)
+		if (iscntrl((unsigned char)*line) && *line != '\t')
+			*line = '?';
+}
+
 __attribute__((format(printf, 1, 0))) static void diagnose(const char *format, va_list arguments)
 {
 	static const char name[] = "daemonize: ";
@@ -303,10 +315,8 @@ __attribute__((format(printf, 1, 0))) static void diagnose(const char *format, v
 	size += n < 0 ? 0 : (size_t)n;
 	if (size > sizeof line - 2)
 		size = sizeof line - 2;
-	/* A name with a line break in it must not look like a second message. */
-	for (size_t i = 0; i < size; i++)
-		if (iscntrl((unsigned char)line[i]))
-			line[i] = '?';
+	line[size] = '\0';
+	make_harmless(line);
 	line[size++] = '\n';
 	if (write(diagnostics.fd, line, size) == -1)
 		return; /* nobody is left to be told */
@@ -631,6 +641,22 @@ static bool process_read(pid_t pid, struct process *process)
 #endif
 }
 
+/* Whether it has any, as far as is known. proc_pid_task(5) */
+static bool process_has_children(pid_t pid)
+{
+	char text[64];
+	ssize_t size;
+	int fd;
+
+	snprintf(text, sizeof text, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
+	fd = open(text, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return true;
+	size = read(fd, text, sizeof text);
+	close(fd);
+	return size != 0;
+}
+
 /* The effective user of a process; false where that cannot be known. */
 static bool process_user(pid_t pid, uid_t *uid)
 {
@@ -765,6 +791,14 @@ static int64_t earliest(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* "0.03 s" */
+static const char *seconds_text(char text[32], int64_t duration)
+{
+	snprintf(text, 32, "%lld.%02lld s", (long long)(duration / NANOSECONDS),
+		(long long)(duration % NANOSECONDS / (NANOSECONDS / 100)));
+	return text;
+}
+
 static void nap(int64_t duration)
 {
 	struct timespec time = {(time_t)(duration / NANOSECONDS), (long)(duration % NANOSECONDS)};
@@ -803,7 +837,7 @@ static bool parse_duration(const char *text, int64_t *duration)
 		*duration = NEVER;
 		return true;
 	}
-	if (!is_digit(*text))
+	if (!is_digit(*text == '.' ? text[1] : *text))
 		return false;
 	for (; is_digit(*text) && seconds <= SECONDS_MAX; text++)
 		seconds = 10 * seconds + (*text - '0');
@@ -1123,7 +1157,7 @@ static void options_check(const struct options *opt)
 		options_check_start(opt);
 	else
 		options_check_control(opt);
-	if (opt->timeout >= 0 && opt->mode != MODE_STOP && !waits_for_readiness(opt))
+	if (opt->timeout >= 0 && opt->mode == MODE_START && !waits_for_readiness(opt))
 		die_usage("%s", "-t needs -s, --notify, --notify-fd or --stop");
 	if (opt->kill_after >= 0 && opt->mode != MODE_STOP)
 		die_usage("%s", "--kill-after needs --stop");
@@ -1467,7 +1501,7 @@ static int command_find(const char *name, char path[PATH_MAX])
 
 static enum step find_step(int error)
 {
-	return error == ENOENT || error == ENOTDIR ? STEP_FIND : STEP_EXEC;
+	return error == ENOENT ? STEP_FIND : STEP_EXEC;
 }
 
 /*
@@ -1660,8 +1694,9 @@ static enum step pidfile_look(const char *path, const struct identity *id, struc
 	owner->pid = !owner->locked ? owner->number : lock.l_pid > 0 ? lock.l_pid : 0;
 	owner->running = lock.l_type == F_RDLCK ||
 			 (!owner->locked && pidfile_number_runs(owner->number, getpid(), &status));
+	owner->write_locked = lock.l_type == F_WRLCK;
 	/* One who writes or removes the file, or one who may yet fail before it has exec'd. */
-	owner->changing = lock.l_type == F_WRLCK ||
+	owner->changing = owner->write_locked ||
 			  (owner->locked && process_read(owner->pid, &process) && !process.execed);
 	close(fd);
 	return STEP_DONE;
@@ -1823,8 +1858,10 @@ static enum step pidfile_look_settled(const char *path, const struct identity *i
 		if (step || !owner->changing)
 			return step;
 		limit = limit ? limit : deadline_in(BUSY_LIMIT);
-		if (clock_read(CLOCK_MONOTONIC) > limit)
+		if (clock_read(CLOCK_MONOTONIC) > limit) {
+			owner->running = true;
 			return STEP_DONE;
+		}
 		nap(NAP);
 	}
 }
@@ -1836,7 +1873,6 @@ static struct owner pidfile_owner_or_die(const struct plan *plan)
 
 	if (step)
 		die_of_step(plan, step, errno);
-	owner.running |= owner.changing;
 	return owner;
 }
 
@@ -1863,6 +1899,7 @@ static void settle_pidfile(const struct plan *plan)
 {
 	const struct options *opt = plan->opt;
 	struct owner owner;
+	char text[32];
 
 	while ((owner = pidfile_owner_or_die(plan)).running) {
 		if (opt->if_running == IF_RUNNING_OK)
@@ -1870,8 +1907,8 @@ static void settle_pidfile(const struct plan *plan)
 		if (opt->if_running == IF_RUNNING_REFUSE)
 			die_running(owner.pid);
 		if (clock_read(CLOCK_MONOTONIC) >= plan->wait_deadline)
-			die(EXIT_GAVE_UP, "gave up waiting: still running (pid %ld)",
-				(long)owner.pid);
+			die(EXIT_GAVE_UP, "gave up waiting: still running (pid %ld) after %s",
+				(long)owner.pid, seconds_text(text, opt->wait));
 		verbose("waiting for pid %ld to end", (long)owner.pid);
 		await_owner_end(plan, &owner);
 	}
@@ -1945,11 +1982,6 @@ static int take_flock_or_die(const struct plan *plan)
 
 /* ---- The standard streams ----------------------------------------------------------------- */
 
-static int open_null(void)
-{
-	return open("/dev/null", O_RDWR | O_CLOEXEC);
-}
-
 /*
  * Opens /dev/null on those of fds 0 to 2 that the caller has closed, lest a file of ours
  * become a standard stream. Returns those that were missing, a bit each.
@@ -1967,71 +1999,74 @@ static unsigned int ensure_standard_fds(void)
 	return missing;
 }
 
-static void check_disk_or_die(const char *path, int fd)
+static void check_disk_or_die(const char *path)
 {
+	char parent[PATH_MAX];
 	struct statvfs disk;
 
-	if (fstatvfs(fd, &disk) == 0 && disk.f_blocks > 0 &&
+	path_parent(parent, path);
+	if ((statvfs(path, &disk) == 0 || statvfs(parent, &disk) == 0) && disk.f_blocks > 0 &&
 		(geteuid() == 0 ? disk.f_bfree : disk.f_bavail) == 0)
 		die(EXIT_SETUP, "cannot write to '%s': %s", path, strerror(ENOSPC));
 }
 
 /*
- * Opens a stream's file. O_NONBLOCK lets a FIFO that nobody reads fail instead of hang; the
- * daemon gets it without. With -u the file's owner-to-be must not point root elsewhere.
+ * Opens a stream's file; -1 where it would have to be created, and must not yet. O_NONBLOCK lets
+ * a FIFO that nobody reads fail instead of hang; the daemon gets it without. With -u the file's
+ * owner-to-be must not point root elsewhere.
  */
-static int stream_open_or_die(const struct options *opt, int number, struct stat *status)
+static int stream_open_or_die(const struct options *opt, int number, bool create,
+	struct stat *status)
 {
 	const char *path = opt->stream[number];
-	int flags = number == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND | O_CREAT;
+	const bool is_log = number != STDIN_FILENO;
+	int flags = is_log ? O_WRONLY | O_APPEND : O_RDONLY;
 	int fd;
 
-	if (number != STDIN_FILENO && opt->user)
+	if (is_log && opt->user)
 		flags |= O_NOFOLLOW;
+	if (is_log && create)
+		flags |= O_CREAT;
 	fd = open(path, flags | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOG_MODE);
+	if (fd == -1 && errno == ENOENT && is_log && !create)
+		return -1;
 	if (fd == -1 && (flags & O_NOFOLLOW) && (errno == ELOOP || errno == EMLINK))
 		die(EXIT_SETUP, "cannot open '%s': with -u, a log must not be a symbolic link",
 			path);
-	if (fd == -1 && errno == ENXIO)
+	if (fd == -1 && errno == ENXIO && stat(path, status) == 0 && S_ISFIFO(status->st_mode))
 		die(EXIT_SETUP, "cannot open '%s': nobody has the FIFO open for reading", path);
 	if (fd == -1 || fstat(fd, status) == -1 || fcntl(fd, F_SETFL, flags & O_APPEND) == -1)
 		die(EXIT_SETUP, "cannot open '%s': %s", path, strerror(errno));
-	if (number != STDIN_FILENO && S_ISREG(status->st_mode))
-		check_disk_or_die(path, fd);
-	verbose("opened '%s' for standard %s", path,
-		number == STDIN_FILENO	  ? "input"
-		: number == STDOUT_FILENO ? "output"
-					  : "error");
 	return fd;
 }
 
-/* Opens what the daemon is to have on fds 0 to 2. Two names of one log share one description. */
-static void open_streams_or_die(struct plan *plan)
+/*
+ * Opens what the daemon is to have on fds 0 to 2: first what exists, so that nothing is created
+ * where something else cannot be opened, and in a second call the rest. Two names of one log
+ * share one open file description.
+ */
+static void open_streams_or_die(struct plan *plan, bool create)
 {
 	const struct options *opt = plan->opt;
-	struct stat status, output = {.st_ino = 0};
-	int null_fd = -1;
+	struct stat *status = plan->stream_status;
+	int *fd = plan->stream_fd;
 
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
-		plan->stream_fd[i] = -1;
-		plan->log_size[i] = -1;
-		if (!opt->stream[i]) {
-			if (null_fd == -1 && (null_fd = open_null()) == -1)
-				die(EXIT_SETUP, "cannot open '/dev/null': %s", strerror(errno));
-			plan->stream_fd[i] = null_fd;
+		if (fd[i] != -1 || (opt->stream[i] && !strcmp(opt->stream[i], "-")))
 			continue;
-		}
-		if (!strcmp(opt->stream[i], "-"))
-			continue;
-		plan->stream_fd[i] = stream_open_or_die(opt, i, &status);
-		if (i != STDIN_FILENO && S_ISREG(status.st_mode))
-			plan->log_size[i] = opt->truncate ? 0 : status.st_size;
-		if (i == STDOUT_FILENO)
-			output = status;
-		if (i == STDERR_FILENO && output.st_ino && same_file(&status, &output)) {
-			close(plan->stream_fd[STDERR_FILENO]);
-			plan->stream_fd[STDERR_FILENO] = plan->stream_fd[STDOUT_FILENO];
-		}
+		if (opt->stream[i])
+			fd[i] = stream_open_or_die(opt, i, create, &status[i]);
+		else if ((fd[i] = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+			die(EXIT_SETUP, "cannot open '/dev/null': %s", strerror(errno));
+		if (fd[i] != -1 && i != STDIN_FILENO && S_ISREG(status[i].st_mode))
+			plan->log_size[i] = opt->truncate ? 0 : status[i].st_size;
+	}
+	if (opt->stream[STDOUT_FILENO] && opt->stream[STDERR_FILENO] && fd[STDOUT_FILENO] != -1 &&
+		fd[STDERR_FILENO] != -1 &&
+		same_file(&status[STDOUT_FILENO], &status[STDERR_FILENO]) &&
+		fd[STDERR_FILENO] != fd[STDOUT_FILENO]) {
+		close(fd[STDERR_FILENO]);
+		fd[STDERR_FILENO] = fd[STDOUT_FILENO];
 	}
 }
 
@@ -2433,7 +2468,10 @@ struct readiness {
 	int watch_fd;			   /* -1: the system cannot watch a process */
 	int64_t begun, deadline, lived_at; /* nanoseconds; lived_at: --startsecs are over */
 	int64_t shown_at;		   /* when to show a line that says what we wait for */
+	int64_t waited;			   /* until the verdict */
+	bool ended;			   /* after a failure: nothing of it lives */
 	bool ready;
+	bool barrier;	  /* BARRIER=1 */
 	bool closed;	  /* --notify-fd, without a newline */
 	int error;	  /* ERRNO= */
 	pid_t main_pid;	  /* MAINPID= */
@@ -2538,6 +2576,8 @@ static void notify_parse(char *text, struct readiness *r)
 		*value++ = '\0';
 		if (!strcmp(line, "READY"))
 			r->ready |= !strcmp(value, "1");
+		else if (!strcmp(line, "BARRIER"))
+			r->barrier = true;
 		else if (!strcmp(line, "STATUS"))
 			snprintf(r->status, sizeof r->status, "%s", value);
 		else if (!strcmp(line, "ERRNO") && parse_number(value, 10, INT_MAX, &number))
@@ -2627,9 +2667,7 @@ static void progress_show(const struct plan *plan, struct readiness *r)
 	snprintf(line, sizeof line, "waiting for '%s' to %s, %lld s%s%s", plan->opt->name,
 		plan->ready_fd == -1 ? "stay up" : "be ready",
 		(long long)((now - r->begun) / NANOSECONDS), *r->status ? ": " : "", r->status);
-	for (char *c = line; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = '?';
+	make_harmless(line);
 	dprintf(STDERR_FILENO, "\r\033[K%.*s", columns - 1, line);
 }
 
@@ -2668,27 +2706,44 @@ static enum verdict await_ready(const struct plan *plan, struct readiness *r, co
 	return verdict;
 }
 
+/*
+ * Whether the process descends from the daemon: it is in its session, or an ancestor is, or that
+ * ancestor was orphaned, and so became our child.
+ */
+static bool is_family(const struct attempt *attempt, pid_t pid)
+{
+	struct process process;
+
+	while (process_read(pid, &process)) {
+		if (process.session == attempt->middle)
+			return true;
+		if (process.parent == getpid())
+			return !attempt->had_children;
+		if (process.parent <= 1)
+			return false;
+		pid = process.parent;
+	}
+	return false;
+}
+
 /* Signals all that lives of what the daemon has begun. Returns how many processes that was. */
 static size_t signal_family(const struct attempt *attempt, int number)
 {
-	DIR *list = opendir("/proc");
 	struct process process = {.state = 0};
 	const struct dirent *entry;
 	unsigned long pid;
 	size_t count = 0;
+	DIR *list;
 
-	if (!list || !process_read(getpid(), &process)) {
-		if (list)
-			closedir(list);
+	if (!process_read(getpid(), &process))
 		return !has_died(attempt->daemon) && kill(-attempt->middle, number) == 0;
-	}
-	while ((entry = readdir(list)))
+	list = opendir("/proc");
+	while (list && (entry = readdir(list)))
 		if (parse_number(entry->d_name, 10, INT_MAX, &pid) &&
-			process_read((pid_t)pid, &process) && !strchr("ZXx", process.state) &&
-			(process.session == attempt->middle ||
-				(process.parent == getpid() && !attempt->had_children)))
+			process_is_alive((pid_t)pid) && is_family(attempt, (pid_t)pid))
 			count += kill((pid_t)pid, number) == 0;
-	closedir(list);
+	if (list)
+		closedir(list);
 	return count;
 }
 
@@ -2703,14 +2758,21 @@ static bool await_family_end(const struct attempt *attempt, int64_t deadline)
 	return true;
 }
 
-/* Undoes a start that has failed. The zombie keeps its numbers ours until all the rest is gone. */
-static void end_daemon(const struct plan *plan, const struct attempt *attempt)
+/* Ends a start that has failed: TERM, and then KILL. False if there is one that we may not. */
+static bool end_family(const struct attempt *attempt)
 {
 	if (signal_family(attempt, SIGTERM) > 0 &&
 		!await_family_end(attempt, deadline_in(TERM_GRACE)))
 		while (signal_family(attempt, SIGKILL) > 0)
 			nap(NAP);
-	reap(attempt->daemon);
+	return has_died(attempt->daemon);
+}
+
+/* Until now the zombie has kept its numbers from being another's. */
+static void bury(const struct plan *plan, const struct attempt *attempt)
+{
+	if (has_died(attempt->daemon))
+		reap(attempt->daemon);
 	while (!attempt->had_children && waitpid(-1, NULL, WNOHANG) > 0)
 		;
 	if (plan->opt->pidfile)
@@ -2722,17 +2784,20 @@ static void end_daemon(const struct plan *plan, const struct attempt *attempt)
 static void show_log(const struct plan *plan, int number)
 {
 	enum { LINES = 10 };
-	char text[4096 + 1];
-	const char *path = plan->opt->stream[number];
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), lines = 0;
-	off_t end = fd == -1 ? -1 : lseek(fd, 0, SEEK_END), begin = plan->log_size[number];
+	char text[4096 + 1], *from;
+	int fd = open(plan->opt->stream[number], O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	off_t begin = plan->log_size[number];
+	struct stat status;
 	ssize_t size = 0;
-	char *from;
+	int lines = 0;
 
-	if (end - begin > (off_t)sizeof text - 1)
-		begin = end - ((off_t)sizeof text - 1);
-	if (end > begin)
-		size = pread(fd, text, (size_t)(end - begin), begin);
+	/* The name may mean another file by now, which is not for the user's eyes. */
+	if (fd != -1 && fstat(fd, &status) == 0 &&
+		same_file(&status, &plan->stream_status[number]) && status.st_size > begin) {
+		if (status.st_size - begin > (off_t)sizeof text - 1)
+			begin = status.st_size - ((off_t)sizeof text - 1);
+		size = pread(fd, text, sizeof text - 1, begin);
+	}
 	if (fd != -1)
 		close(fd);
 	if (size <= 0)
@@ -2740,15 +2805,16 @@ static void show_log(const struct plan *plan, int number)
 	if (text[size - 1] == '\n')
 		size--;
 	text[size] = '\0';
-	for (from = text + size; from > text && (from[-1] != '\n' || ++lines < LINES); from--)
-		;
+	for (from = text; from < text + size; from++)
+		if (!*from)
+			*from = '?';
+	while (from > text && (from[-1] != '\n' || ++lines < LINES))
+		from--;
 	for (char *next; from; from = next) {
 		next = strchr(from, '\n');
 		if (next)
 			*next++ = '\0';
-		for (char *c = from; *c; c++)
-			if (iscntrl((unsigned char)*c) && *c != '\t')
-				*c = '?';
+		make_harmless(from);
 		dprintf(diagnostics.fd, "    %s\n", from);
 	}
 }
@@ -2767,40 +2833,41 @@ static void show_logs(const struct plan *plan)
 }
 
 /* "exited with status 1 after 0.03 s", and what is known of the reason. */
-static void complain_of_death(const struct plan *plan, const struct readiness *r, int64_t lived)
+static void complain_of_death(const struct plan *plan, const struct readiness *r)
 {
+	static const char hint[] =
+		": it seems to put itself in the background; tell it to stay in the foreground";
 	const char *name = plan->opt->name;
-	char after[64], error[128] = "";
+	char text[32], error[128] = "";
+	const char *after = seconds_text(text, r->waited);
 	siginfo_t info = {.si_pid = 0};
 
-	snprintf(after, sizeof after, "after %lld.%02lld s", (long long)(lived / NANOSECONDS),
-		(long long)(lived % NANOSECONDS / (NANOSECONDS / 100)));
 	if (r->error)
 		snprintf(error, sizeof error, " (%s)", strerror(r->error));
 	if (waitid(P_PID, (id_t)r->daemon, &info, WEXITED | WNOHANG | WNOWAIT) == -1)
-		complain("%s ended %s%s", name, after, error);
+		complain("%s ended after %s%s", name, after, error);
 	else if (info.si_code != CLD_EXITED)
-		complain("%s was killed by signal %d (%s) %s%s", name, info.si_status,
+		complain("%s was killed by signal %d (%s) after %s%s", name, info.si_status,
 			signal_name(info.si_status), after, error);
-	else if (info.si_status == 0)
-		complain("%s exited with status 0 %s%s: it seems to put itself in the background; "
-			 "tell it to stay in the foreground",
-			name, after, error);
 	else
-		complain("%s exited with status %d %s%s", name, info.si_status, after, error);
+		complain("%s exited with status %d after %s%s%s", name, info.si_status, after,
+			error, info.si_status == 0 && r->waited < AT_ONCE ? hint : "");
 }
 
 static void complain_of(const struct plan *plan, const struct readiness *r, enum verdict verdict)
 {
 	const char *name = plan->opt->name;
-	const int64_t waited = clock_read(CLOCK_MONOTONIC) - r->begun;
 	const char *colon = *r->status ? ": " : "";
+	char text[32], left[64] = "";
+
+	if (!r->ended)
+		snprintf(left, sizeof left, ", and pid %ld cannot be ended", (long)r->daemon);
 
 	switch (verdict) {
-	case DIED: complain_of_death(plan, r, waited); break;
+	case DIED: complain_of_death(plan, r); break;
 	case TIMED_OUT:
-		complain("gave up waiting: %s is not ready after %lld s%s%s", name,
-			(long long)(waited / NANOSECONDS), colon, r->status);
+		complain("gave up waiting: %s is not ready after %s%s%s%s", name,
+			seconds_text(text, r->waited), left, colon, r->status);
 		break;
 	case INTERRUPTED:
 		complain("interrupted by signal %d (%s) while waiting for %s", (int)interrupted_by,
@@ -2847,6 +2914,20 @@ static _Noreturn void die_of_signal(int number)
 	_exit(EXIT_SETUP);
 }
 
+/*
+ * systemd-notify(1) sends a second message, sd_notify_barrier(3), and fails if we are gone by
+ * then. So a daemon that has children is heard out; one that has none has sent it itself.
+ */
+static void hear_out(const struct plan *plan, struct readiness *r)
+{
+	const int64_t limit = deadline_in(HEAR_OUT);
+
+	while (plan->opt->notify && !r->barrier && process_has_children(r->daemon) &&
+		clock_read(CLOCK_MONOTONIC) < limit)
+		if (poll_until(plan->ready_fd, deadline_in(NAP)))
+			notify_receive(plan, r);
+}
+
 /* Returns once the daemon is ready; or else ends it, and us, with the reason. */
 static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 {
@@ -2876,12 +2957,16 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 		verdict = has_died(r.daemon) ? DIED : CLOSED;
 	}
 	progress_erase(&r);
-	if (verdict == READY)
+	if (verdict == READY) {
+		hear_out(plan, &r);
 		return;
+	}
+	r.waited = clock_read(CLOCK_MONOTONIC) - r.begun;
+	r.ended = end_family(attempt);
 	complain_of(plan, &r, verdict);
 	if (verdict != INTERRUPTED)
 		show_logs(plan);
-	end_daemon(plan, attempt);
+	bury(plan, attempt);
 	if (verdict == INTERRUPTED)
 		die_of_signal((int)interrupted_by);
 	exit(verdict == TIMED_OUT ? EXIT_GAVE_UP : EXIT_DIED);
@@ -2911,6 +2996,12 @@ static void refuse_set_user_id(void)
 		die(EXIT_SETUP, "%s", "will not run set-user-ID or set-group-ID");
 }
 
+static void check_log_or_die(const char *path)
+{
+	path_writable_or_die("log", path);
+	check_disk_or_die(path);
+}
+
 /* All that can fail in front of the user, before anything on disk has changed. */
 static void check_paths(const struct plan *plan)
 {
@@ -2920,13 +3011,15 @@ static void check_paths(const struct plan *plan)
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		if (opt->stream[i] && strcmp(opt->stream[i], "-") != 0) {
 			if (i != STDIN_FILENO)
-				path_writable_or_die("log", opt->stream[i]);
+				check_log_or_die(opt->stream[i]);
 			else if (access(opt->stream[i], R_OK) == -1)
 				die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[i],
 					strerror(errno));
 			if (opt->pidfile && same_path(opt->stream[i], opt->pidfile))
 				die_usage("'%s' is the pidfile", opt->stream[i]);
 		}
+	if (opt->pidfile)
+		path_writable_or_die("pidfile", opt->pidfile);
 	if (opt->lockfile && access(opt->lockfile, R_OK) == -1)
 		path_writable_or_die("lock file", opt->lockfile);
 	errno = ENOTDIR;
@@ -2963,6 +3056,8 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 static int start(const struct options *opt, unsigned int missing_fds)
 {
 	struct plan plan = {.opt = opt,
+		.stream_fd = {-1, -1, -1},
+		.log_size = {-1, -1, -1},
 		.flock_fd = -1,
 		.channel_fd = -1,
 		.lock_fd = -1,
@@ -2977,14 +3072,13 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	environment_prepare(opt);
 	command_resolve(&plan);
 	umask(opt->umask);
-	check_paths(&plan);
-	if (opt->pidfile) {
+	if (opt->pidfile)
 		settle_pidfile(&plan);
-		path_writable_or_die("pidfile", opt->pidfile);
-	}
+	check_paths(&plan);
+	open_streams_or_die(&plan, false);
 	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile)))
 		plan.flock_fd = take_flock_or_die(&plan);
-	open_streams_or_die(&plan);
+	open_streams_or_die(&plan, true);
 	signal(SIGPIPE, SIG_IGN);
 	if (opt->foreground)
 		start_in_foreground(&plan);
@@ -2998,7 +3092,8 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.daemon);
 	if (opt->print_pid && !print_pid(attempt.daemon)) {
 		complain("cannot print the PID: %s", strerror(errno));
-		end_daemon(&plan, &attempt);
+		end_family(&attempt);
+		bury(&plan, &attempt);
 		return EXIT_SETUP;
 	}
 	return EXIT_UP;
@@ -3065,27 +3160,32 @@ static void describe_process(pid_t pid, char *text, size_t size)
 
 static int status_of(const struct options *opt, const char *path)
 {
-	const char *prefix = opt->n_pidfiles > 1 ? path : "";
-	const char *colon = opt->n_pidfiles > 1 ? ": " : "";
-	char details[1024] = "";
+	char details[1024] = "", line[PATH_MAX + sizeof details];
+	const bool several = opt->n_pidfiles > 1;
 	struct owner owner;
 	enum step step = pidfile_look_settled(path, NULL, &owner);
+	size_t size;
 
 	if (step) {
 		complain_of_step(path, step);
 		return LSB_UNKNOWN;
 	}
-	if (!owner.running) {
-		printf("%s%snot running%s\n", prefix, colon, owner.exists ? ", stale pidfile" : "");
-		return owner.exists ? LSB_DEAD : LSB_NOT_RUNNING;
-	}
-	if (diagnostics.verbose && owner.pid)
+	if (diagnostics.verbose && owner.running && owner.pid)
 		describe_process(owner.pid, details, sizeof details);
-	if (owner.pid)
-		printf("%s%srunning (pid %ld)%s\n", prefix, colon, (long)owner.pid, details);
+	size = (size_t)snprintf(line, PATH_MAX, "%s%s", several ? path : "", several ? ": " : "");
+	if (!owner.running)
+		snprintf(line + size, sizeof line - size, "not running%s",
+			owner.exists ? ", stale pidfile" : "");
+	else if (owner.pid)
+		snprintf(line + size, sizeof line - size, "running (pid %ld)%s", (long)owner.pid,
+			details);
 	else
-		printf("%s%srunning (in another PID namespace)\n", prefix, colon);
-	return LSB_RUNNING;
+		snprintf(line + size, sizeof line - size, "running (in another PID namespace)");
+	make_harmless(line);
+	puts(line);
+	if (owner.running)
+		return LSB_RUNNING;
+	return owner.exists ? LSB_DEAD : LSB_NOT_RUNNING;
 }
 
 static int control_status(const struct options *opt)
@@ -3133,7 +3233,7 @@ static bool target_find(struct target *target)
 	else if (owner->running && owner->pid == 0)
 		complain("cannot signal the daemon of '%s': it is in another PID namespace",
 			target->path);
-	else if (owner->changing && !owner->running)
+	else if (owner->write_locked)
 		complain(
 			"cannot signal the daemon of '%s': pid %ld has the pidfile locked, and is none",
 			target->path, (long)owner->pid);
@@ -3217,16 +3317,20 @@ static void await_targets(struct target *targets, size_t count, int64_t deadline
 
 static int target_finish(const struct target *target, int64_t waited)
 {
+	char text[32];
+
 	/* Without rights to the file it stays: stale, which harms nobody. */
 	if (target->ended) {
+		if (!target->signalled)
+			verbose("'%s': not running", target->path);
 		if (target->owner.exists)
 			pidfile_remove(target->path, NULL, target->owner.number);
 		return EXIT_UP;
 	}
 	if (!target->signalled)
 		return target->status;
-	complain("gave up waiting: still running (pid %ld) after %lld s", (long)target->owner.pid,
-		(long long)(waited / NANOSECONDS));
+	complain("gave up waiting: still running (pid %ld) after %s", (long)target->owner.pid,
+		seconds_text(text, waited));
 	return EXIT_GAVE_UP;
 }
 
@@ -3262,41 +3366,45 @@ static int control_stop(const struct options *opt)
 
 static const char help[] =
 	"Usage: daemonize [option ...] [--] command [argument ...]\n"
-	"Runs command as a daemon; exit status 0 means that it is up.\n"
+	"       daemonize --status | --stop | --signal SIG  -p FILE ...\n"
+	"Runs command as a daemon. Exit status 0 means that it is up.\n"
 	"\n"
-	"One instance\n"
-	"  -p, --pidfile FILE           write the PID there, locked; refuse a second start\n"
-	"  -r, --refuse-if-running      if it already runs: exit 3 (the default)\n"
-	"      --ok-if-running          ... exit 0, silently\n"
-	"  -w, --wait-if-running SECS   ... wait for its end (inf: for ever)\n"
-	"  -l, --lock FILE              hold an flock(2) on FILE instead, or as well\n"
-	"Streams and file descriptors\n"
-	"  -o, --stdout FILE            append standard output to FILE (-: keep the caller's)\n"
-	"  -e, --stderr FILE            the same for standard error;  -O, --output: for both\n"
-	"  -i, --stdin FILE             read standard input from FILE\n"
-	"  -a, --append | --truncate    add to the logs (the default), or empty them first\n"
-	"  -k, --keep-fd LIST           do not close these: 3,5-7\n"
-	"State of the daemon\n"
-	"  -c, --chdir DIR              working directory (/)\n"
-	"  -R, --chroot DIR             root directory\n"
-	"  -m, --umask MODE             file mode creation mask, octal (022)\n"
-	"  -E, --env NAME=VALUE         set in the environment; repeatable\n"
-	"  -u, --user USER[:GROUP]      become USER, with its groups;  -g, --group GROUP\n"
-	"      --ignore-signal LIST, --default-signal LIST   HUP,USR1 (TSTP,TTIN,TTOU ignored)\n"
-	"      --no-core                no core dumps\n"
-	"  -f, --foreground             all of it but fork and setsid\n"
-	"Information\n"
-	"  -P, --print-pid              the daemon's PID on standard output\n"
-	"  -v, --verbose                each step on standard error\n"
-	"  -h, --help;  -V, --version\n"
+	"One instance:\n"
+	"  -p, --pidfile FILE         the PID, and a lock; a second start is refused\n"
+	"  -r, --refuse-if-running    where it runs already: exit 3 (the default)\n"
+	"      --ok-if-running        where it runs already: exit 0, in silence\n"
+	"  -w, --wait-if-running SEC  where it runs already: wait for its end (or inf)\n"
+	"  -l, --lock FILE            hold an flock(2) on FILE\n"
+	"Streams (default /dev/null) and file descriptors:\n"
+	"  -i, --stdin FILE           standard input; '-' keeps the caller's\n"
+	"  -o, --stdout FILE          standard output;  -e, --stderr FILE for errors\n"
+	"  -O, --output FILE          both\n"
+	"  -a, --append, --truncate   add to logs (the default), or empty them first\n"
+	"  -k, --keep-fd LIST         leave these open: 3,5-7\n"
+	"State of the daemon:\n"
+	"  -c, --chdir DIR            working directory (/);  -R, --chroot DIR\n"
+	"  -u, --user USER[:GROUP]    and its groups;  -g, --group GROUP\n"
+	"  -m, --umask MODE           octal (022);  --no-core: no core dumps\n"
+	"  -E, --env NAME=VALUE       set in the environment; repeatable\n"
+	"      --ignore-signal LIST, --default-signal LIST    HUP,USR1\n"
+	"  -f, --foreground           all of it but fork and setsid\n"
+	"Ready before exit 0:\n"
+	"  -s, --startsecs SEC        it must live that long\n"
+	"      --notify               it says READY=1, as in sd_notify(3)\n"
+	"      --notify-fd N          it writes a newline to file descriptor N\n"
+	"  -t, --timeout SEC          at most that long (60; --stop: 10)\n"
+	"Control, with -p FILE, one or more:\n"
+	"      --status               running, dead (1), not running (3);  -v tells more\n"
+	"      --stop                 TERM, and wait;  --kill-after SEC: then KILL\n"
+	"      --signal SIG           send SIG\n"
+	"  -P, --print-pid;  -v, --verbose;  -h, --help;  -V, --version\n"
 	"\n"
-	"Exit status: 0 up; 1 could not be set up; 2 usage; 3 already running;\n"
-	"  124 gave up waiting; 126 command cannot be executed; 127 command not found\n"
-	"\n"
-	"Examples\n"
+	"Exit status: 0 up; 1 could not be set up; 2 usage; 3 already running; 4 died\n"
+	"  at start; 124 gave up waiting; 126 cannot be executed; 127 not found\n"
+	"Examples:\n"
 	"  daemonize -p app.pid -O app.log ./server --port 8080\n"
 	"  daemonize --ok-if-running -p /run/app.pid -u www -- /usr/local/bin/app\n"
-	"  pid=$(daemonize -P sleep 60)\n";
+	"  daemonize -s 2 -p app.pid ./server && daemonize --stop -p app.pid\n";
 
 int main(int argc, char **argv)
 {

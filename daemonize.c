@@ -298,9 +298,11 @@ static struct {
 /* A name with a line break or an escape in it must not look like, or do, anything else. */
 static void make_harmless(char *line)
 {
-	for (; *line; line++)
-		if (iscntrl((unsigned char)*line) && *line != '\t')
-			*line = '?';
+	for (unsigned char *c = (unsigned char *)line; *c; c++)
+		if (iscntrl(*c) && *c != '\t')
+			*c = '?';
+		else if (c[0] == 0xC2 && c[1] >= 0x80 && c[1] <= 0x9F)
+			c[0] = c[1] = '?'; /* the other control characters, in UTF-8 */
 }
 
 __attribute__((format(printf, 1, 0))) static void diagnose(const char *format, va_list arguments)
@@ -1616,7 +1618,7 @@ static int lock_record(int fd, int command, short type, struct flock *found)
 	return result;
 }
 
-/* Returns the PID in the file, 0 if what is there is none that a daemon could have. */
+/* Returns the PID in the file; 0 if what is there is none. */
 static pid_t pidfile_number(int fd)
 {
 	char text[32];
@@ -1631,8 +1633,7 @@ static pid_t pidfile_number(int fd)
 		return 0;
 	errno = 0;
 	number = strtoul(text, &end, 10);
-	if (errno || number <= 1 || number > INT_MAX ||
-		(end < text + size && !isspace((unsigned char)*end)))
+	if (errno || number > INT_MAX || (end < text + size && !isspace((unsigned char)*end)))
 		return 0;
 	return (pid_t)number;
 }
@@ -2439,6 +2440,8 @@ static bool launch(struct plan *plan, struct attempt *attempt)
 	sigset_t all, old;
 	int middle_status;
 
+	attempt->daemon = 0;
+	attempt->failure.step = STEP_DONE;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
 	fork_daemon_or_die(plan, attempt);
@@ -2785,7 +2788,8 @@ static void show_log(const struct plan *plan, int number)
 {
 	enum { LINES = 10 };
 	char text[4096 + 1], *from;
-	int fd = open(plan->opt->stream[number], O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = open(plan->opt->stream[number],
+		O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (plan->opt->user ? O_NOFOLLOW : 0));
 	off_t begin = plan->log_size[number];
 	struct stat status;
 	ssize_t size = 0;
@@ -2963,6 +2967,8 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 	}
 	r.waited = clock_read(CLOCK_MONOTONIC) - r.begun;
 	r.ended = end_family(attempt);
+	if (opt->notify)
+		notify_receive(plan, &r); /* last words */
 	complain_of(plan, &r, verdict);
 	if (verdict != INTERRUPTED)
 		show_logs(plan);

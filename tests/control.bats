@@ -1,0 +1,941 @@
+#!/usr/bin/env bats
+# --status, --signal and --stop mean the daemon itself, by the kernel's lock on the pidfile and a pidfd, and
+# never another process that has its number.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
+
+load helper
+
+# status_is STATUS WORDS [OPTION...]: so --status says of the pidfile; nothing on stderr.
+status_is() {
+	run "-$1" --separate-stderr daemonize --status -p "$T/app.pid" "${@:3}"
+	expect "$output" "$2" && expect "$stderr" ""
+}
+
+# silent COMMAND...: succeeds, and says nothing.
+silent() {
+	run -0 --separate-stderr "$@"
+	expect "$output$stderr" ""
+}
+
+# up [OPTION...]: the target runs under the pidfile.
+up() {
+	rm -f "$report"
+	start -p "$T/app.pid" "$@"
+}
+
+# app LINE...: makes "app", a shell script that runs these lines, says on fd 5 that it is ready, and lives on.
+app() {
+	printf '%s\n' '#!/bin/sh' "$@" 'echo >&5' 'exec 5>&-' 'while :; do sleep 0.02; done' >"$T/bin/app"
+	chmod 755 "$T/bin/app"
+}
+
+# It runs under the pidfile; sets pid.
+app_up() { daemonize --notify-fd 5 -p "$T/app.pid" app && pid=$(cat "$T/app.pid"); }
+
+# bystander [FILE]: a process of ours that no daemonizer knows; sets other.
+bystander() {
+	"$T/bin/target" dump "$T/pub/bystander" 3>&- &
+	other=$!
+	wait_until 10 test -e "$T/pub/bystander"
+}
+
+# holder VERB FILE: a process that has a lock on the file, and nothing else to do with it; sets other.
+holder() {
+	"$T/bin/target" "$1" "$2" "$T/pub/holder" 3>&- &
+	other=$!
+	wait_until 10 test -e "$T/pub/holder"
+}
+
+# A PID that no system gives.
+nobody_has=2147483646
+
+# ended_by_kill PID: a pidfile is left, and nobody has its lock.
+ended_by_kill() { kill -KILL "$1" && wait_until 10 gone "$1"; }
+
+# written FILE TEXT: by somebody else, a minute ago.
+written() { echo "$2" >"$1" && touch -d '-1 minute' "$1"; }
+
+lives() { expect "$(alive "$1" && echo "$1 lives")" "$1 lives"; }
+
+there_is_no_pidfile() { [ ! -e "$T/app.pid" ]; }
+
+microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
+
+# ---- --status ----
+
+@test "--status of a running daemon is 0 and names its PID" {
+	up
+	status_is 0 "running (pid $pid)"
+}
+
+@test "--status without a pidfile is 3" { status_is 3 "not running"; }
+
+@test "--status of a daemon that was killed is 1" {
+	up
+	ended_by_kill "$pid"
+	status_is 1 "not running, stale pidfile"
+	expect "$(cat "$T/app.pid")" "$pid"
+}
+
+@test "--status of a daemon that has ended by itself is 1" {
+	app 'trap exit TERM'
+	app_up
+	kill "$pid"
+	wait_until 10 gone "$pid"
+	status_is 1 "not running, stale pidfile"
+}
+
+@test "--status of a pidfile that says nothing is 1" {
+	for text in '' 0 1 -5 x $nobody_has 99999999999999999999 $'\n\n'; do
+		written "$T/app.pid" "$text"
+		status_is 1 "not running, stale pidfile"
+	done
+}
+
+@test "--status after a restart names the new PID" {
+	up
+	old=$pid
+	ended_by_kill "$pid"
+	up
+	[ "$pid" != "$old" ]
+	status_is 0 "running (pid $pid)"
+}
+
+# unknown PATTERN: --status cannot tell, and says why on stderr.
+unknown() { fails 4 "daemonize: $1" "${@:2}" daemonize --status -p "$T/app.pid"; }
+
+@test "--status of what cannot be a pidfile is 4" {
+	ln -s "$report" "$T/app.pid"
+	unknown "cannot use pidfile '$T/app.pid': it is a symbolic link"
+	rm "$T/app.pid" && mkdir "$T/app.pid"
+	unknown "cannot use pidfile '$T/app.pid': it is not a regular file"
+	rmdir "$T/app.pid" && mkfifo "$T/app.pid"
+	unknown "cannot use pidfile '$T/app.pid': it is not a regular file"
+	rm "$T/app.pid" && echo 5 >"$T/app.pid" && ln "$T/app.pid" "$T/other"
+	unknown "cannot use pidfile '$T/app.pid': it has another hard link"
+}
+
+@test "--status of a pidfile that may not be read is 4" {
+	need_root
+	up
+	chmod 600 "$T/app.pid"
+	unknown "cannot open pidfile '$T/app.pid': Permission denied" as_nobody
+}
+
+@test "--status changes nothing on disk" {
+	up
+	before=$(stat -c '%i %s %a %u %Y %Z' "$T/app.pid")
+	status_is 0 "running (pid $pid)"
+	ended_by_kill "$pid"
+	status_is 1 "*"
+	expect "$(stat -c '%i %s %a %u %Y %Z' "$T/app.pid")" "$before"
+}
+
+@test "--status answers nobody about root's daemon" {
+	up
+	run -0 --separate-stderr as_nobody daemonize --status -p "$T/app.pid"
+	expect "$output$stderr" "running (pid $pid)"
+	ended_by_kill "$pid"
+	run -1 --separate-stderr as_nobody daemonize --status -p "$T/app.pid"
+	expect "$output$stderr" "not running, stale pidfile"
+}
+
+@test "--status answers root about nobody's daemon" {
+	need_root
+	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
+	reported "$report"
+	run -0 daemonize --status -p "$T/nobody/app.pid"
+	expect "$output" "running (pid $pid)"
+}
+
+@test "--status of several files begins each line with its file, and exits with the worst" {
+	up
+	written "$T/stale.pid" $nobody_has
+	run -3 --separate-stderr daemonize --status -p "$T/app.pid" -p "$T/stale.pid" -p "$T/none.pid"
+	expect "$output" "$T/app.pid: running (pid $pid)
+$T/stale.pid: not running, stale pidfile
+$T/none.pid: not running"
+	expect "$stderr" ""
+	run -1 daemonize --status -p "$T/stale.pid" -p "$T/app.pid"
+	run -0 daemonize --status -p "$T/app.pid" -p "$T/app.pid"
+	mkdir "$T/dir.pid"
+	run -4 --separate-stderr daemonize --status -p "$T/dir.pid" -p "$T/app.pid" -p "$T/none.pid"
+	expect "$stderr" "daemonize: cannot use pidfile '$T/dir.pid': it is not a regular file"
+	expect "$output" "$T/app.pid: running (pid $pid)
+$T/none.pid: not running"
+}
+
+@test "--status -v tells the user, since when, for how long, and the command line" {
+	up
+	status_is 0 "running (pid $pid), user $(id -un), since $(date +%Y)-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9] ([0-9]* s), command: target dump $report" -v
+	since=${output#*since } since=${since%% (*}
+	age=$(($(date +%s) - $(date -d "$since" +%s)))
+	[ $age -ge -1 ] && [ $age -le 60 ]
+}
+
+@test "--status -v tells the user that -u has made of root's daemon, also to nobody" {
+	need_root
+	up -u nobody
+	status_is 0 "running (pid $pid), user nobody, since *, command: target dump $report" -v
+	run -0 as_nobody daemonize --status -v -p "$T/app.pid"
+	expect "$output" "running (pid $pid), user nobody, since *, command: target dump $report"
+}
+
+@test "--status -v shows no control characters of a command line, and is one line" {
+	daemonize -p "$T/app.pid" target dump "$report" $'a\nb' $'\E[2J' '' last
+	reported "$report"
+	status_is 0 "running (pid $pid), *command: target dump $report a?b*last" -v
+	expect "${#lines[@]}" 1
+	[[ $output != *$'\E'* ]]
+}
+
+@test "--status takes the options of a start besides, so that a script can keep them in a variable" {
+	options=(-p "$T/app.pid" -u "$(id -un)" -O "$T/app.log" -c "$T" -s 5 --ok-if-running)
+	silent daemonize "${options[@]}" -s 0.1 target dump "$report"
+	reported "$report"
+	run -0 daemonize "${options[@]}" --status
+	silent daemonize "${options[@]}" --stop
+	run -3 daemonize --status "${options[@]}"
+}
+
+@test "--status into a full device is no success" {
+	[ -e /dev/full ] || skip "needs /dev/full"
+	up
+	run -1 sh -c 'daemonize --status -p "$1" >/dev/full' sh "$T/app.pid"
+}
+
+@test "--status of a daemon that waits to be ready is running" {
+	"$T/bin/daemonize" --notify -p "$T/app.pid" target dump "$report" 2>/dev/null &
+	launcher=$!
+	reported "$report"
+	status_is 0 "running (pid $pid)"
+	kill -TERM $launcher
+	wait $launcher || true
+	status_is 3 "not running"
+}
+
+@test "--status is right about a daemon that has closed all its fds" {
+	daemonize -p "$T/app.pid" target closeall "$report"
+	reported "$report"
+	status_is 0 "running (pid $pid)"
+	ended_by_kill "$pid"
+	status_is 1 "not running, stale pidfile"
+}
+
+@test "--status is right about a daemon that has opened and closed its own pidfile" {
+	daemonize -p "$T/app.pid" target openclose "$T/app.pid" "$report"
+	reported "$report"
+	status_is 0 "running (pid $pid)"
+}
+
+@test "--stop ends a daemon that waits to be ready, and its start has failed" {
+	"$T/bin/daemonize" --notify -p "$T/app.pid" target dump "$report" 2>"$T/stderr" &
+	launcher=$!
+	reported "$report"
+	silent daemonize --stop -p "$T/app.pid"
+	wait $launcher || status=$?
+	expect "$status" 4
+	expect "$(cat "$T/stderr")" "daemonize: target was killed by signal 15 (TERM) after *"
+	nothing_runs
+	there_is_no_pidfile
+}
+
+# ---- --signal ----
+
+@test "--signal HUP reaches the daemon" {
+	app 'trap "echo HUP >>$DAEMONIZE_TEST/pub/heard" HUP'
+	app_up
+	silent daemonize --signal HUP -p "$T/app.pid"
+	wait_until 10 test -s "$T/pub/heard"
+	expect "$(cat "$T/pub/heard")" HUP
+	alive "$pid"
+}
+
+@test "--signal takes a name in any spelling, and a number" {
+	app 'trap "echo x >>$DAEMONIZE_TEST/pub/heard" USR1'
+	app_up
+	heard=
+	for name in USR1 SIGUSR1 usr1 sigusr1 "$(kill -l USR1)"; do
+		silent daemonize --signal "$name" -p "$T/app.pid"
+		heard+=x
+		wait_until 10 heard "$heard"
+	done
+}
+heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
+
+@test "--signal can end the daemon by any signal" {
+	up
+	silent daemonize --signal KILL -p "$T/app.pid"
+	wait_until 10 gone "$pid"
+	status_is 1 "not running, stale pidfile"
+}
+
+@test "--signal -v tells what it has done" {
+	up
+	run -0 --separate-stderr daemonize -v --signal CONT -p "$T/app.pid"
+	expect "$output$stderr" "daemonize: sent signal 18 (CONT) to pid $pid"
+}
+
+@test "--signal to one that does not run is 1" {
+	fails 1 "daemonize: *'$T/app.pid'*not running" daemonize --signal HUP -p "$T/app.pid"
+	up
+	ended_by_kill "$pid"
+	fails 1 "daemonize: *'$T/app.pid'*not running" daemonize --signal HUP -p "$T/app.pid"
+	[ -e "$T/app.pid" ]
+}
+
+@test "--signal reaches all that run of several, and is 1 if one does not" {
+	app 'trap "echo HUP >>$DAEMONIZE_TEST/pub/$ID" HUP'
+	for id in a b; do
+		daemonize --notify-fd 5 -E ID=$id -p "$T/$id.pid" app
+	done
+	fails 1 "daemonize: *'$T/none.pid'*not running" \
+		daemonize --signal HUP -p "$T/a.pid" -p "$T/none.pid" -p "$T/b.pid"
+	wait_until 10 test -s "$T/pub/a" -a -s "$T/pub/b"
+}
+
+@test "--signal of a number that is none is a usage error" {
+	for name in NOSUCH 0 -1 65 '' SIG RTMAX+1; do
+		run -2 daemonize --signal "$name" -p "$T/app.pid"
+	done
+}
+
+@test "--signal as nobody to root's daemon is 1" {
+	need_root
+	up
+	fails 1 "daemonize: cannot signal pid $pid: Operation not permitted" \
+		as_nobody daemonize --signal TERM -p "$T/app.pid"
+	lives "$pid"
+}
+
+@test "--signal reaches a daemon that has closed all its fds, by its number" {
+	daemonize -p "$T/app.pid" target closeall "$report"
+	reported "$report"
+	silent daemonize --signal KILL -p "$T/app.pid"
+	wait_until 10 gone "$pid"
+}
+
+# ---- --stop ----
+
+@test "--stop ends the daemon, and removes its pidfile" {
+	up
+	silent daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+	there_is_no_pidfile
+	status_is 3 "not running"
+}
+
+@test "--stop sends TERM, and waits until the daemon has ended" {
+	app 'trap "sleep 0.5; echo done >$DAEMONIZE_TEST/pub/done; exit" TERM'
+	app_up
+	silent daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+	expect "$(cat "$T/pub/done")" "done"
+	there_is_no_pidfile
+}
+
+@test "--stop -v tells what it has done" {
+	up
+	run -0 --separate-stderr daemonize -v --stop -p "$T/app.pid"
+	expect "$output$stderr" "daemonize: sent signal 15 (TERM) to pid $pid*"
+}
+
+@test "--stop of one that does not run is 0" {
+	silent daemonize --stop -p "$T/app.pid"
+}
+
+@test "--stop of one that was killed is 0, and removes its pidfile" {
+	up
+	ended_by_kill "$pid"
+	silent daemonize --stop -p "$T/app.pid"
+	there_is_no_pidfile
+}
+
+@test "--stop of a file that says nothing is 0" {
+	written "$T/app.pid" garbage
+	silent daemonize --stop -p "$T/app.pid"
+}
+
+@test "--stop of a daemon that ignores TERM is 124, and everything stays as it is" {
+	up --ignore-signal TERM
+	fails 124 "daemonize: gave up waiting: still running (pid $pid) after 0.[0-9][0-9] s" \
+		daemonize --stop -t 0.3 -p "$T/app.pid"
+	lives "$pid"
+	expect "$(cat "$T/app.pid")" "$pid"
+	status_is 0 "running (pid $pid)"
+}
+
+@test "--stop does not kill by itself" {
+	app 'trap "echo TERM >$DAEMONIZE_TEST/pub/heard" TERM'
+	app_up
+	fails 124 "*" daemonize --stop -t 0.3 -p "$T/app.pid"
+	expect "$(cat "$T/pub/heard")" TERM
+	lives "$pid"
+}
+
+@test "--stop --kill-after kills a daemon that ignores TERM" {
+	up --ignore-signal TERM
+	silent daemonize --stop --kill-after 0.3 -p "$T/app.pid"
+	gone "$pid"
+	there_is_no_pidfile
+}
+
+@test "--stop --kill-after does not kill a daemon that goes" {
+	app 'trap "sleep 0.5; echo done >$DAEMONIZE_TEST/pub/done; exit" TERM'
+	app_up
+	silent daemonize --stop --kill-after 20 -p "$T/app.pid"
+	expect "$(cat "$T/pub/done")" "done"
+}
+
+@test "--stop --kill-after 0 kills at once" {
+	up --ignore-signal TERM
+	silent daemonize --stop --kill-after 0 -p "$T/app.pid"
+	gone "$pid"
+}
+
+@test "--stop --kill-after ends a stopped process" {
+	up
+	kill -STOP "$pid"
+	silent daemonize --stop --kill-after 0.3 -p "$T/app.pid"
+	gone "$pid"
+}
+
+@test "--stop -t 0 does not wait" {
+	up --ignore-signal TERM
+	fails 124 "daemonize: gave up waiting: still running (pid $pid) after 0.[0-9][0-9] s" daemonize --stop -t 0 -p "$T/app.pid"
+}
+
+@test "--stop leaves the children of the daemon alone" {
+	daemonize -p "$T/app.pid" target fork "$report"
+	reported "$report"
+	silent daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+	lives "$(field child)"
+	there_is_no_pidfile
+}
+
+@test "--stop ends several side by side: each may wait for the others" {
+	app 'trap ": >$DAEMONIZE_TEST/pub/told.\$\$
+		while [ \$(ls $DAEMONIZE_TEST/pub | wc -l) -lt 3 ]; do sleep 0.02; done; exit" TERM'
+	for id in a b c; do
+		daemonize --notify-fd 5 -p "$T/$id.pid" app
+	done
+	silent daemonize --stop -t 30 -p "$T/a.pid" -p "$T/b.pid" -p "$T/c.pid"
+	run -3 daemonize --status -p "$T/a.pid" -p "$T/b.pid" -p "$T/c.pid"
+	nothing_runs
+}
+
+@test "--stop of three daemons that take a second each takes no three seconds" {
+	app 'trap "sleep 1; exit" TERM'
+	for id in a b c; do
+		daemonize --notify-fd 5 -p "$T/$id.pid" app
+	done
+	began=$(microseconds)
+	silent daemonize --stop -p "$T/a.pid" -p "$T/b.pid" -p "$T/c.pid"
+	[ $(($(microseconds) - began)) -lt 2500000 ]
+	nothing_runs
+}
+
+@test "--stop of several that fare differently ends those that can be ended, and exits with the worst" {
+	up
+	daemonize --ignore-signal TERM -p "$T/deaf.pid" target dump "$T/pub/deaf"
+	reported "$T/pub/deaf"
+	written "$T/stale.pid" $nobody_has
+	run -124 --separate-stderr daemonize --stop -t 0.5 -p "$T/stale.pid" -p "$T/none.pid" -p "$T/deaf.pid" \
+		-p "$T/app.pid"
+	expect "$stderr" "daemonize: *(pid $pid)*"
+	expect "${#stderr_lines[@]}" 1
+	there_is_no_pidfile
+	[ ! -e "$T/stale.pid" ]
+	expect "$(ours)" "$pid"
+}
+
+@test "--stop of the same file twice is one stop" {
+	up
+	silent daemonize --stop -p "$T/app.pid" -p "$T/app.pid"
+	there_is_no_pidfile
+}
+
+@test "--stop watches: it does not poll" {
+	need strace
+	app 'trap "sleep 1; exit" TERM'
+	app_up
+	strace -qq -o "$T/trace" daemonize --stop -p "$T/app.pid"
+	expect "$(grep -E 'nanosleep|alarm|timer' "$T/trace")" ""
+	[ "$(grep -Ec '^(p?poll|kill|openat.*app.pid)' "$T/trace")" -lt 12 ]
+}
+
+@test "two stops at once both succeed" {
+	app 'trap "sleep 0.3; exit" TERM'
+	app_up
+	"$T/bin/daemonize" --stop -p "$T/app.pid" &
+	silent daemonize --stop -p "$T/app.pid"
+	wait $!
+	nothing_runs
+	there_is_no_pidfile
+}
+
+@test "--stop as nobody of root's daemon is 1, and everything stays as it is" {
+	need_root
+	up
+	fails 1 "daemonize: cannot signal pid $pid: Operation not permitted" as_nobody daemonize --stop -p "$T/app.pid"
+	lives "$pid"
+	status_is 0 "running (pid $pid)"
+}
+
+@test "--stop by its own user of a daemon that root has started for it" {
+	need_root
+	up -u nobody
+	silent as_nobody daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+}
+
+@test "--stop by root of an ordinary user's daemon" {
+	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
+	reported "$report"
+	silent daemonize --stop -p "$T/nobody/app.pid"
+	gone "$pid"
+	[ ! -e "$T/nobody/app.pid" ]
+}
+
+@test "--stop by an ordinary user of its own daemon" {
+	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
+	reported "$report"
+	silent as_nobody daemonize --stop -p "$T/nobody/app.pid"
+	gone "$pid"
+	[ ! -e "$T/nobody/app.pid" ]
+}
+
+@test "--stop of a daemon that has closed all its fds, by its number" {
+	daemonize -p "$T/app.pid" target closeall "$report"
+	reported "$report"
+	silent daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+	there_is_no_pidfile
+}
+
+@test "--stop of a daemon that has opened and closed its own pidfile, by its number" {
+	daemonize -p "$T/app.pid" target openclose "$T/app.pid" "$report"
+	reported "$report"
+	silent daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+	there_is_no_pidfile
+}
+
+@test "--stop of one that cannot be told is 1" {
+	ln -s "$report" "$T/app.pid"
+	fails 1 "daemonize: cannot use pidfile '$T/app.pid': it is a symbolic link" daemonize --stop -p "$T/app.pid"
+	[ -L "$T/app.pid" ]
+}
+
+@test "a daemon that is the caller's child, and so a zombie until it is reaped, counts as stopped" {
+	sh -c 'daemonize -f -p "$1" target dump "$2" 3>&- &
+		while [ ! -e "$2" ]; do sleep 0.02; done
+		exec daemonize --stop -t 20 -p "$1"' sh "$T/app.pid" "$report"
+	there_is_no_pidfile
+}
+
+@test "a zombie is not running" {
+	sh -c 'daemonize -f -p "$1" target dump "$2" & exec sleep 60' sh "$T/app.pid" "$report" 3>&- &
+	reported "$report"
+	ended_by_kill "$pid"
+	grep -q '^State:.*Z' "/proc/$pid/status"
+	status_is 1 "not running, stale pidfile"
+	fails 1 "*not running" daemonize --signal HUP -p "$T/app.pid"
+	silent daemonize --stop -p "$T/app.pid"
+}
+
+@test "a process whose first thread has ended runs as long as another one does" {
+	daemonize -p "$T/app.pid" target leaderless "$report"
+	reported "$report"
+	wait_until 10 grep -q '^State:.*Z' "/proc/$pid/status"
+	status_is 0 "running (pid $pid)"
+	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" target dump "$report"
+	silent daemonize --stop -p "$T/app.pid"
+	wait_until 10 test ! -e "/proc/$pid"
+	there_is_no_pidfile
+}
+
+# ---- Whom they never signal ----
+
+# spared STATUS PATTERN: neither --stop nor --signal touches the bystander, and they say so.
+spared() {
+	fails "$1" "$2" daemonize --signal KILL -p "$T/app.pid"
+	fails "$1" "$2" daemonize --stop --kill-after 0.1 -t 0.1 -p "$T/app.pid"
+	lives "$other"
+}
+
+@test "who got the number of a daemon that is dead is not signalled" {
+	bystander
+	up
+	ended_by_kill "$pid"
+	written "$T/app.pid" "$other"
+	status_is 1 "not running, stale pidfile"
+	fails 1 "*not running" daemonize --signal KILL -p "$T/app.pid"
+	silent daemonize --stop --kill-after 0.1 -p "$T/app.pid"
+	lives "$other"
+	there_is_no_pidfile
+}
+
+@test "a stranger's number in the pidfile of a running daemon is not signalled, the daemon is" {
+	bystander
+	up
+	echo "$other" >"$T/app.pid"
+	status_is 0 "running (pid $pid)"
+	silent daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+	lives "$other"
+}
+
+@test "garbage in the pidfile of a running daemon does not hide it" {
+	up
+	echo garbage >"$T/app.pid"
+	status_is 0 "running (pid $pid)"
+	silent daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+}
+
+@test "a pidfile that others can write is not believed without its lock" {
+	bystander
+	for mode in 664 646 666; do
+		echo "$other" >"$T/app.pid"
+		chmod $mode "$T/app.pid"
+		spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed*"
+	done
+}
+
+@test "a pidfile of another user is not believed without its lock" {
+	need_root
+	bystander
+	echo "$other" >"$T/app.pid"
+	chown nobody "$T/app.pid"
+	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed*"
+}
+
+@test "who holds the write lock of the pidfile is not signalled" {
+	up
+	ended_by_kill "$pid"
+	holder lock "$T/app.pid"
+	spared 1 "daemonize: cannot signal the daemon of '$T/app.pid': pid $other has the pidfile locked, and is none"
+}
+
+@test "who holds the write lock and has its number in the file is not signalled" {
+	holder lock "$T/app.pid"
+	echo "$other" >"$T/app.pid"
+	spared 1 "daemonize: cannot signal the daemon of '$T/app.pid': pid $other has the pidfile locked, and is none"
+}
+
+# as_stranger FUNCTION...: what this starts with "target" belongs to nobody.
+as_stranger() {
+	mv "$T/bin/target" "$T/bin/real-target"
+	printf '#!/bin/sh\nexec setpriv --reuid=nobody --regid=%s --clear-groups %s/bin/real-target "$@"\n' \
+		"$(id -g nobody)" "$T" >"$T/bin/target"
+	chmod 755 "$T/bin/target"
+	"$@"
+	mv "$T/bin/real-target" "$T/bin/target"
+}
+
+@test "a stranger who takes a read lock on the pidfile of a dead daemon is not signalled" {
+	need_root
+	up
+	ended_by_kill "$pid"
+	as_stranger holder readlock "$T/app.pid"
+	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed*"
+}
+
+@test "a stranger who takes a read lock beside the daemon's is not signalled, the daemon is" {
+	need_root
+	up
+	as_stranger holder readlock "$T/app.pid"
+	status_is 0 "running (pid $pid)"
+	silent daemonize --signal CONT -p "$T/app.pid"
+	silent daemonize --stop -t 20 -p "$T/app.pid"
+	gone "$pid"
+	lives "$other"
+}
+
+@test "a stranger's pidfile, locked by the stranger, cannot name one of root's processes" {
+	need_root
+	bystander
+	victim=$other
+	echo "$victim" >"$T/nobody/app.pid"
+	chown nobody "$T/nobody/app.pid"
+	as_stranger holder lock "$T/nobody/app.pid"
+	run -1 daemonize --stop --kill-after 0 -t 0.1 -p "$T/nobody/app.pid"
+	kill -KILL "$other"
+	wait "$other" || true
+	rm "$T/pub/holder"
+	as_stranger holder readlock "$T/nobody/app.pid"
+	run -1 daemonize --stop --kill-after 0 -t 0.1 -p "$T/nobody/app.pid"
+	lives "$victim"
+}
+
+# ---- Recycled PIDs, in a namespace where they can be had to order ----
+
+# in_namespace LINE...: bash runs these lines as the first process of a PID namespace.
+in_namespace() {
+	need_root
+	need unshare
+	note in_namespace "$@"
+	unshare --pid --fork --mount-proc --kill-child -- bash -euc "
+		$(declare -f alive gone expect wait_until field reported recycle at_call lives ended_by_kill written)
+		T=$T report=$report
+		$(printf '%s\n' "$@")" 3>&-
+}
+
+# recycle PID: a process gets the number of a dead one; sets other.
+recycle() {
+	echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
+	"$T/bin/target" dump "$T/pub/recycled" &
+	other=$!
+	expect "$other" "$1"
+	wait_until 10 test -e "$T/pub/recycled"
+}
+
+# at_call NUMBER: the only daemonize there is has been halted at the beginning of this system call.
+at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
+
+@test "the process that got the PID of a killed daemon is not signalled" {
+	in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' 'ended_by_kill $pid' \
+		'written "$T/app.pid" $pid' 'recycle $pid' \
+		'expect "$(daemonize --status -p "$T/app.pid" || echo $?)" $'\''not running, stale pidfile\n1'\' \
+		'expect "$(daemonize --signal KILL -p "$T/app.pid" 2>&1 || echo $?)" "*not running
+1"' \
+		'daemonize --stop --kill-after 0 -p "$T/app.pid"' 'lives $other'
+	there_is_no_pidfile
+}
+
+@test "the process that got the PID of a killed daemon, which had lost its lock, is not signalled" {
+	in_namespace 'daemonize -p "$T/app.pid" target closeall "$report"' 'reported "$report"' 'ended_by_kill $pid' \
+		'written "$T/app.pid" $pid' 'recycle $pid' 'daemonize --stop --kill-after 0 -p "$T/app.pid"' \
+		'lives $other'
+}
+
+@test "a start over the recycled PID of a dead daemon succeeds" {
+	in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' 'ended_by_kill $pid' \
+		'written "$T/app.pid" $pid' 'recycle $pid' 'daemonize -p "$T/app.pid" target dump "$report.2"' \
+		'lives $other' '[ "$(cat "$T/app.pid")" != $other ]' 'daemonize --stop -p "$T/app.pid"' 'lives $other'
+}
+
+# The calls are pidfd_open (434) and pidfd_send_signal (424), on every architecture but Alpha.
+# halted_at CALL NUMBER VERB...: meanwhile the PID changes hands.
+halted_at() {
+	need_root
+	need strace unshare
+	run -0 in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' \
+		'written "$T/app.pid" $pid' \
+		"strace -qq -o /dev/null -e inject=$1:delay_enter=2000000 daemonize ${*:3} -p \"\$T/app.pid\" &
+		strace=\$!
+		wait_until 10 at_call $2" \
+		'ended_by_kill $pid' 'recycle $pid' 'status=0; wait $strace || status=$?' 'echo "status $status"' \
+		'lives $other'
+}
+
+@test "--stop cannot hit who gets the PID after it was looked up, before it was pinned" {
+	halted_at pidfd_open 434 --stop --kill-after 0
+	expect "$output" "status 0"
+	there_is_no_pidfile
+}
+
+@test "--stop cannot hit who gets the PID after it was pinned, before the signal" {
+	halted_at pidfd_send_signal 424 --stop --kill-after 0
+	expect "$output" "status 0"
+	there_is_no_pidfile
+}
+
+@test "--signal cannot hit who gets the PID after it was looked up, before it was pinned" {
+	halted_at pidfd_open 434 --signal KILL
+	expect "$output" "*not running
+status 1"
+}
+
+@test "--signal cannot hit who gets the PID after it was pinned, before the signal" {
+	halted_at pidfd_send_signal 424 --signal KILL
+	expect "$output" "*not running
+status 1"
+}
+
+# ---- Other PID namespaces ----
+
+@test "a daemon in another PID namespace is running, and never signalled" {
+	need_root
+	need unshare
+	bystander
+	up
+	inside() { unshare --pid --fork --mount-proc daemonize "$@"; }
+	run -0 inside --status -p "$T/app.pid"
+	expect "$output" "running (in another PID namespace)"
+	fails 1 "daemonize: cannot signal the daemon of '$T/app.pid': it is in another PID namespace" \
+		inside --stop -p "$T/app.pid"
+	fails 1 "daemonize: cannot signal the daemon of '$T/app.pid': it is in another PID namespace" \
+		inside --signal KILL -p "$T/app.pid"
+	lives "$pid"
+	expect "$(cat "$T/app.pid")" "$pid"
+}
+
+@test "a daemon of a PID namespace below ours is stopped by the number that it has here" {
+	need_root
+	need unshare
+	bystander
+	# Inside, the daemon has the number that the bystander has here.
+	unshare --pid --fork --mount-proc --kill-child bash -c 'echo $(($1 - 3)) >/proc/sys/kernel/ns_last_pid
+		daemonize -p "$2" target dump "$3"; while [ ! -e "$2.end" ]; do sleep 0.02; done' \
+		sh "$other" "$T/app.pid" "$report" 3>&- &
+	own $!
+	reported "$report"
+	expect "$(cat "$T/app.pid")" "$pid"
+	expect "$pid" "$other"
+	run -0 daemonize --status -p "$T/app.pid"
+	[ "$output" != "running (pid $other)" ]
+	silent daemonize --stop -p "$T/app.pid"
+	lives "$other"
+	run -3 daemonize --status -p "$T/app.pid"
+	: >"$T/app.pid.end"
+	wait "${owned[0]}"
+}
+
+# ---- Without pidfds ----
+
+@test "without pidfds everything says the same" {
+	need strace
+	without=(strace -qq -o /dev/null -e "inject=pidfd_open,pidfd_send_signal:error=ENOSYS" "$T/bin/daemonize")
+	app 'trap "sleep 0.3; echo done >$DAEMONIZE_TEST/pub/done; exit" TERM' \
+		'trap "echo HUP >$DAEMONIZE_TEST/pub/heard" HUP'
+	app_up
+	run -0 "${without[@]}" --status -p "$T/app.pid"
+	expect "$output" "running (pid $pid)"
+	silent "${without[@]}" --signal HUP -p "$T/app.pid"
+	wait_until 10 test -s "$T/pub/heard"
+	silent "${without[@]}" --stop -p "$T/app.pid"
+	expect "$(cat "$T/pub/done")" "done"
+	gone "$pid"
+	there_is_no_pidfile
+	silent "${without[@]}" --stop -p "$T/app.pid"
+	fails 1 "*not running" "${without[@]}" --signal HUP -p "$T/app.pid"
+	up --ignore-signal TERM
+	fails 124 "daemonize: gave up waiting: still running (pid $pid) after 0.[0-9][0-9] s" \
+		"${without[@]}" --stop -t 0.3 -p "$T/app.pid"
+	silent "${without[@]}" --stop --kill-after 0.3 -p "$T/app.pid"
+	gone "$pid"
+	there_is_no_pidfile
+}
+
+@test "with a pidfd_open but no pidfd_send_signal everything says the same" {
+	need strace
+	without=(strace -qq -o /dev/null -e "inject=pidfd_send_signal:error=ENOSYS" "$T/bin/daemonize")
+	up
+	silent "${without[@]}" --signal CONT -p "$T/app.pid"
+	silent "${without[@]}" --stop -p "$T/app.pid"
+	gone "$pid"
+	there_is_no_pidfile
+}
+
+@test "without pidfds a child of the caller, a zombie, counts as stopped" {
+	need strace
+	daemonize -f -p "$T/app.pid" target dump "$report" 3>&- &
+	reported "$report"
+	silent timeout 20 strace -qq -o /dev/null -e "inject=pidfd_open,pidfd_send_signal:error=ENOSYS" \
+		"$T/bin/daemonize" --stop -t 20 -p "$T/app.pid"
+	there_is_no_pidfile
+}
+
+# ---- Races and loops ----
+
+@test "a stop that races a start ends in a state that --status tells truly" {
+	for round in {1..12}; do
+		"$T/bin/daemonize" -p "$T/app.pid" target dump "$report.$round" 2>/dev/null &
+		starter=$!
+		"$T/bin/daemonize" --stop -p "$T/app.pid" &
+		wait $!
+		wait $starter || true
+		is_told_truly
+	done
+}
+
+is_told_truly() {
+	local runs
+
+	runs=$(ours)
+	if [ -n "$runs" ]; then
+		status_is 0 "running (pid $runs)" && expect "$(cat "$T/app.pid")" "$runs"
+	else
+		run daemonize --status -p "$T/app.pid"
+		expect "$status $output" "[13] not running*"
+	fi
+}
+
+@test "a restart in a loop always ends with the new one up" {
+	up
+	for _ in {1..30}; do
+		old=$pid
+		daemonize --stop -p "$T/app.pid"
+		gone "$old"
+		up
+		expect "$(cat "$T/app.pid")" "$pid"
+	done
+	expect "$(ours)" "$pid"
+}
+
+@test "a restart in a loop of a daemon that has closed all its fds always ends with the new one up" {
+	for _ in {1..10}; do
+		rm -f "$report"
+		daemonize -p "$T/app.pid" target closeall "$report"
+		reported "$report"
+		silent daemonize --stop -p "$T/app.pid"
+		gone "$pid"
+	done
+	nothing_runs
+}
+
+@test "status asked in a loop is always one that was true" {
+	(
+		for _ in {1..10}; do
+			"$T/bin/daemonize" -p "$T/app.pid" target dump "$report"
+			"$T/bin/daemonize" --stop -p "$T/app.pid"
+		done
+		: >"$T/end"
+	) 3>&- &
+	while [ ! -e "$T/end" ]; do
+		status=0
+		output=$("$T/bin/daemonize" --status -p "$T/app.pid") || status=$?
+		echo "$status $output" >>"$T/said"
+	done
+	wait $!
+	expect "$(sort -u "$T/said" | sed 's/[0-9][0-9]*)/N)/' | sort -u | grep -vxE \
+		'0 running \(pid N\)|3 not running|1 not running, stale pidfile')" ""
+	nothing_runs
+}
+
+# ---- Usage ----
+
+wrong() { fails 2 "daemonize: $1 Try 'daemonize --help'." daemonize "${@:2}"; }
+
+@test "--status, --stop and --signal need a pidfile" {
+	wrong "*need -p." --status
+	wrong "*need -p." --stop
+	wrong "*need -p." --signal HUP
+	wrong "*need -p." --stop -l "$T/app.lock"
+}
+
+@test "--status, --stop and --signal take no command" {
+	up
+	wrong "'true': *no command." --stop -p "$T/app.pid" true
+	wrong "'true': *no command." --status -p "$T/app.pid" -- true
+	lives "$pid"
+}
+
+@test "--status, --stop and --signal exclude each other" {
+	up
+	wrong "*exclude*" --stop --status -p "$T/app.pid"
+	wrong "*exclude*" --signal HUP --stop -p "$T/app.pid"
+	lives "$pid"
+}
+
+@test "--stop -t and --kill-after take a number of seconds" {
+	up
+	for seconds in -1 x 5m; do
+		wrong "'$seconds' is no number of seconds." --stop -t $seconds -p "$T/app.pid"
+		wrong "'$seconds' is no number of seconds." --stop --kill-after $seconds -p "$T/app.pid"
+	done
+	lives "$pid"
+}

@@ -1,0 +1,429 @@
+#!/usr/bin/env bats
+# Which command is run, with what arguments and environment; and how it is told that it cannot be.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
+
+load helper
+
+# program FILE [LINE...]: an executable file of these lines.
+program() {
+	mkdir -p "${1%/*}"
+	printf '%s\n' "${@:2}" >"$1"
+	chmod 755 "$1"
+}
+
+# cannot_run STATUS PATTERN COMMAND...: says so, and leaves neither process nor pidfile behind.
+cannot_run() {
+	fails "$1" "daemonize: $2" daemonize -p "$T/app.pid" "${@:3}"
+	nothing_runs
+	[ ! -e "$T/app.pid" ]
+}
+
+# arguments: those of the target after "dump" and its file.
+arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
+
+# ---- Finding it ----
+
+@test "a command without a slash is looked up in PATH" {
+	start
+	expect "$(field exe)" "$T/bin/target"
+}
+
+@test "PATH is searched in its order" {
+	program "$T/a/hello" '#!/bin/sh' 'echo a'
+	program "$T/b/hello" '#!/bin/sh' 'echo b'
+	PATH=$T/nosuch:$T/b:$T/a:$PATH run -0 daemonize -o - hello
+	expect "$output" b
+}
+
+@test "a file in PATH that is not executable is passed over" {
+	program "$T/a/hello" '#!/bin/sh' 'echo a'
+	program "$T/b/hello" '#!/bin/sh' 'echo b'
+	chmod 644 "$T/a/hello"
+	PATH=$T/a:$T/b:$PATH run -0 daemonize -o - hello
+	expect "$output" b
+}
+
+@test "a directory in PATH that has the command's name is passed over" {
+	mkdir -p "$T/a/hello"
+	program "$T/b/hello" '#!/bin/sh' 'echo b'
+	PATH=$T/a:$T/b:$PATH run -0 daemonize -o - hello
+	expect "$output" b
+}
+
+@test "relative entries of PATH, and empty ones, are relative to the caller" {
+	program "$T/a/hello" '#!/bin/sh' 'echo a'
+	PATH=a:$PATH run -0 daemonize -o - hello
+	expect "$output" a
+	cd "$T/a"
+	PATH=:$PATH run -0 daemonize -o - hello
+	expect "$output" a
+}
+
+@test "PATH is that of the command: -E counts" {
+	program "$T/a/hello" '#!/bin/sh' 'echo a'
+	run -0 daemonize -E "PATH=$T/a:$PATH" -o - hello
+	expect "$output" a
+	run -127 daemonize -E PATH=/nosuch target exit 0
+}
+
+@test "without PATH there is a default" {
+	run -0 env -u PATH "$T/bin/daemonize" -o - ls /dev/null
+	expect "$output" /dev/null
+}
+
+@test "a relative command with a slash is relative to the caller" {
+	daemonize bin/target dump "$report"
+	reported "$report"
+	expect "$(field exe)" "$T/bin/target"
+	expect "$(field cwd)" /
+}
+
+@test "a relative command with a slash is relative to the caller, not to -c" {
+	mkdir "$T/there"
+	daemonize -c "$T/there" ./bin/target dump "$report"
+	reported "$report"
+	expect "$(field exe)" "$T/bin/target"
+}
+
+# ---- Its name ----
+
+@test "argv[0] of a command from PATH is as typed" {
+	start
+	expect "$(field argv.0)" target
+}
+
+@test "argv[0] of an absolute command is as typed" {
+	daemonize "$T/bin/../bin/target" dump "$report"
+	reported "$report"
+	expect "$(field argv.0)" "$T/bin/../bin/target"
+}
+
+@test "argv[0] of a relative command becomes absolute" {
+	daemonize bin/target dump "$report"
+	reported "$report"
+	expect "$(field argv.0)" "$T/bin/target"
+}
+
+@test "argv[0] of a command in . becomes absolute, without the dot" {
+	cd "$T/bin"
+	daemonize ./target dump "$report"
+	reported "$report"
+	expect "$(field argv.0)" "$T/bin/target"
+}
+
+# ---- Its arguments ----
+
+@test "arguments that look like options are the command's" {
+	daemonize target dump "$report" -p x --help -- -V --pidfile=y
+	reported "$report"
+	expect "$(arguments)" $'-p\nx\n--help\n--\n-V\n--pidfile=y'
+}
+
+@test "-- ends the options, and is not an argument" {
+	daemonize -- target dump "$report" -- -h
+	reported "$report"
+	expect "$(arguments)" $'--\n-h'
+}
+
+@test "a command may begin with a dash, after --" {
+	program "$T/a/-x" '#!/bin/sh' 'echo dash'
+	PATH=$T/a:$PATH run -0 daemonize -o - -- -x
+	expect "$output" dash
+}
+
+@test "arguments may be empty, and hold blanks, newlines and bytes that are no characters" {
+	daemonize target dump "$report" '' ' a  b ' $'c\nd' $'\377'
+	reported "$report"
+	[ "$(arguments)" = $'\n a  b \nc\\nd\n\377' ]
+}
+
+@test "very many arguments arrive" {
+	# shellcheck disable=SC2046 # one argument a word
+	daemonize target dump "$report" $(seq 5000)
+	reported "$report"
+	expect "$(grep -c '^argv\.' "$report")" 5003
+	expect "$(field argv.5002)" 5000
+}
+
+# ---- Scripts ----
+
+@test "a script is run by its interpreter" {
+	program "$T/script" '#!/bin/sh -u' 'echo "$0 $1"'
+	run -0 daemonize -o - "$T/script" one
+	expect "$output" "$T/script one"
+}
+
+@test "a script without #! is run by /bin/sh, with its arguments" {
+	program "$T/script" 'echo "$0|$1|$2|$#"'
+	run -0 daemonize -o - "$T/script" 'one two' -p
+	expect "$output" "$T/script|one two|-p|2"
+}
+
+@test "a script without #! is found in PATH too" {
+	program "$T/a/script" 'echo "$1"'
+	PATH=$T/a:$PATH run -0 daemonize -o - script one
+	expect "$output" one
+}
+
+@test "a script without #! has the pidfile's PID" {
+	program "$T/script" 'echo $$' 'exec sleep 60'
+	daemonize -p "$T/app.pid" -o "$T/out" "$T/script"
+	wait_until 5 test -s "$T/out"
+	expect "$(cat "$T/out")" "$(cat "$T/app.pid")"
+}
+
+# ---- What cannot be run ----
+
+@test "a command that is not in PATH is status 127" {
+	cannot_run 127 "*'nosuch-command'*" nosuch-command -x
+}
+
+@test "a path that is not there is status 127" {
+	cannot_run 127 "*'$T/nosuch'*" "$T/nosuch"
+}
+
+@test "a relative path that is not there is status 127" {
+	cannot_run 127 "*nosuch/command'*" nosuch/command
+}
+
+@test "a path through a file is an error that says so" {
+	cannot_run 126 "*'$T/bin/target/x'*Not a directory" "$T/bin/target/x"
+}
+
+@test "a file without x permission is status 126" {
+	echo 'echo hello' >"$T/script"
+	cannot_run 126 "*'$T/script'*Permission denied" "$T/script"
+}
+
+@test "a command whose only file in PATH has no x permission is status 126" {
+	program "$T/a/hello" 'echo hello'
+	chmod 644 "$T/a/hello"
+	PATH=$PATH:$T/a
+	cannot_run 126 "*hello'*Permission denied" hello
+}
+
+@test "a directory is status 126" {
+	cannot_run 126 "*'$T/bin'*" "$T/bin"
+}
+
+@test "an interpreter that is not there is status 126, and is named" {
+	program "$T/script" '#!/no/such/interpreter -x'
+	cannot_run 126 "*'$T/script'*/no/such/interpreter*" "$T/script"
+}
+
+@test "an interpreter with a carriage return is named visibly" {
+	program "$T/script" $'#!/bin/sh\r' 'exit 0'
+	run -126 --separate-stderr daemonize "$T/script"
+	expect "$stderr" "daemonize: *'$T/script'*/bin/sh*"
+	expect "$stderr" "*[!$'\r']*"
+	run -1 grep -q $'\r' <<<"$stderr"
+}
+
+@test "an interpreter that is not executable is status 126" {
+	touch "$T/interpreter"
+	program "$T/script" "#!$T/interpreter"
+	cannot_run 126 "*'$T/script'*" "$T/script"
+}
+
+@test "a broken binary is status 126, and is not taken for a script" {
+	printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0touch %s\n' "$T/ran" >"$T/broken"
+	chmod 755 "$T/broken"
+	cannot_run 126 "*'$T/broken'*" "$T/broken"
+	[ ! -e "$T/ran" ]
+}
+
+@test "a truncated binary is status 126" {
+	head -c 200 "$T/bin/target" >"$T/broken"
+	chmod 755 "$T/broken"
+	cannot_run 126 "*'$T/broken'*" "$T/broken"
+}
+
+@test "a binary whose dynamic linker is missing is status 126" {
+	need "${CC:-cc}"
+	echo 'int main(void) { return 0; }' >"$T/x.c"
+	"${CC:-cc}" -o "$T/x" "$T/x.c" -Wl,--dynamic-linker=/no/such/ld.so
+	cannot_run 126 "*'$T/x'*" "$T/x"
+}
+
+@test "a file that is open for writing is status 126" {
+	cp "$T/bin/target" "$T/busy"
+	exec 8>>"$T/busy"
+	cannot_run 126 "*'$T/busy'*Text file busy" "$T/busy" exit 0
+}
+
+@test "arguments that the system finds too long are an error that says so" {
+	need strace
+	fails 126 "daemonize: *'target'*Argument list too long" \
+		strace -f -qq -o "$T/trace" -P "$T/bin/target" -e inject=execve:error=E2BIG \
+		daemonize -p "$T/app.pid" target dump "$report"
+	[ ! -e "$T/app.pid" ]
+}
+
+@test "no memory for the command is an error that says so" {
+	need strace
+	fails 126 "daemonize: *'target'*Cannot allocate memory" \
+		strace -f -qq -o "$T/trace" -P "$T/bin/target" -e inject=execve:error=ENOMEM \
+		daemonize -p "$T/app.pid" target dump "$report"
+	[ ! -e "$T/app.pid" ]
+}
+
+# ---- Its environment ----
+
+@test "the environment is passed on" {
+	FOO='a b' start
+	expect "$(field env.FOO)" 'a b'
+}
+
+@test "-E sets a variable, and may be repeated" {
+	start -E FOO=bar --env BAZ=
+	expect "$(field env.FOO)" bar
+	run -0 grep -x 'env.BAZ=' "$report"
+}
+
+@test "-E replaces the caller's variable" {
+	FOO=old start -E FOO=new
+	expect "$(field env.FOO)" new
+}
+
+@test "the last -E of a name holds" {
+	start -E FOO=one -E FOO=two
+	expect "$(field env.FOO)" two
+}
+
+@test "the value of -E may hold anything" {
+	start -E $'FOO=a=b "c"\n$d'
+	expect "$(field env.FOO)" 'a=b "c"\\n$d'
+}
+
+@test "what the caller's service manager told the caller is dropped" {
+	export NOTIFY_SOCKET=/x LISTEN_PID=1 LISTEN_FDS=2 LISTEN_FDNAMES=a:b LISTEN_PIDFDID=3 \
+		WATCHDOG_PID=1 WATCHDOG_USEC=5000
+	start
+	run -1 grep -E '^env\.(NOTIFY|LISTEN|WATCHDOG)_' "$report"
+}
+
+@test "variables that only look like a service manager's are kept" {
+	LISTEN_ADDRESS=:80 WATCHDOG=yes start
+	expect "$(field env.LISTEN_ADDRESS)" :80
+	expect "$(field env.WATCHDOG)" yes
+}
+
+@test "-E has the last word over what is dropped" {
+	NOTIFY_SOCKET=/x start -E NOTIFY_SOCKET=/y -E LISTEN_FDS=1
+	expect "$(field env.NOTIFY_SOCKET)" /y
+	expect "$(field env.LISTEN_FDS)" 1
+}
+
+@test "an empty environment is no obstacle" {
+	env -i "$T/bin/daemonize" "$T/bin/target" dump "$report"
+	reported "$report"
+	own "$pid"
+	run -1 grep '^env\.' "$report"
+}
+
+# ---- Core dumps ----
+
+@test "--no-core forbids core dumps, for good" {
+	ulimit -Sc "$(ulimit -Hc)"
+	start --no-core
+	expect "$(field core)" 0
+	expect "$(awk '/^Max core/ { print $5, $6 }' "/proc/$pid/limits")" "0 0"
+}
+
+@test "without --no-core the limit on core dumps stays" {
+	ulimit -c 1000
+	start
+	expect "$(field core)" $((1000 * 1024))
+}
+
+# ---- Another root ----
+
+# new_root: a directory with a static target in /bin, and a place to report to.
+new_root() {
+	need_root
+	need "${CC:-cc}"
+	root=$T/root
+	report=$root/report
+	mkdir -p "$root/bin" "$root/sub"
+	"${CC:-cc}" -static -o "$root/bin/static-target" "$here/target.c" || skip "needs a static libc"
+}
+
+# start_in_root OPTION...
+start_in_root() {
+	daemonize -R "$root" "$@" dump /report
+	reported "$report"
+}
+
+@test "--chroot changes the root directory, and / is the working directory" {
+	new_root
+	start_in_root /bin/static-target
+	expect "$(readlink "/proc/$pid/root")" "$root"
+	expect "$(field cwd)" /
+}
+
+@test "with --chroot the command is looked up inside the new root" {
+	new_root
+	start_in_root -E PATH=/nosuch:/bin static-target
+	expect "$(readlink "/proc/$pid/exe")" "$root/bin/static-target"
+	expect "$(field argv.0)" static-target
+}
+
+@test "with --chroot -c means a directory inside the new root" {
+	new_root
+	start_in_root -c /sub /bin/static-target
+	expect "$(field cwd)" /sub
+	rm "$report"
+	start_in_root -c sub /bin/static-target
+	expect "$(field cwd)" /sub
+}
+
+@test "with --chroot the pidfile and the logs are the caller's" {
+	new_root
+	cd "$T/pub"
+	start_in_root -p app.pid -o app.log /bin/static-target
+	expect "$(cat "$T/pub/app.pid")" "$pid"
+	[ -e "$T/pub/app.log" ]
+}
+
+@test "--chroot takes a relative directory" {
+	new_root
+	cd "$T"
+	root=root
+	start_in_root /bin/static-target
+	expect "$(readlink "/proc/$pid/root")" "$T/root"
+}
+
+@test "--chroot and -u go together: the user comes from outside" {
+	new_root
+	chmod 777 "$root"
+	start_in_root -u nobody /bin/static-target
+	expect "$(field uid)" "$(id -u nobody):*"
+	expect "$(field setuid0)" no
+}
+
+@test "a command that is only outside the new root is not found" {
+	new_root
+	cannot_run 127 "*'$T/bin/target'*" -R "$root" "$T/bin/target"
+	cannot_run 127 "*'target'*" -R "$root" target
+}
+
+@test "a script without #! and without a shell in the new root is an error" {
+	new_root
+	program "$root/bin/script" 'exit 0'
+	cannot_run 126 "*" -R "$root" /bin/script
+}
+
+@test "a new root that is not there is refused" {
+	need_root
+	cannot_run 1 "*'$T/nosuch'*No such file or directory" -R "$T/nosuch" true
+}
+
+@test "a file is refused as a new root" {
+	need_root
+	cannot_run 1 "*'$T/bin/target'*Not a directory" -R "$T/bin/target" true
+}
+
+@test "a plain user may not change the root" {
+	fails 1 "daemonize: *'$T/pub'*Operation not permitted" as_nobody daemonize -R "$T/pub" true
+	nothing_runs
+}

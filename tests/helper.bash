@@ -1,0 +1,144 @@
+# What every test file loads. Each test has its own directory $T, which anyone may enter, with copies of
+# the program and of the target in $T/bin (first in PATH), $T/nobody that belongs to nobody, and $T/pub
+# where any user may write. $report is where "start" has the target report.
+# Whatever a test starts carries DAEMONIZE_TEST=$T in its environment; teardown ends it, by PID.
+# shellcheck shell=bash
+
+bats_require_minimum_version 1.5.0
+BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-120}
+
+here=${BASH_SOURCE[0]%/*}
+
+setup() {
+	local program=${DAEMONIZE:-$here/../daemonize} target=${TARGET:-$here/target}
+
+	T=$(mktemp -d "${TMPDIR:-/tmp}/daemonize.XXXXXX")
+	T=$(cd "$T" && pwd -P)
+	umask 022
+	mkdir "$T/bin" "$T/nobody" "$T/pub"
+	chmod 755 "$T"
+	chmod 1777 "$T/pub"
+	cp "$program" "$T/bin/daemonize"
+	cp "$target" "$T/bin/target"
+	# Without the caller's own directories, which nobody may be unable to search: that would be status 126.
+	export DAEMONIZE_TEST=$T PATH=$T/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+	caller=() owned=() report=$T/pub/report
+	cd "$T" || return
+	! is_root || chown nobody nobody
+}
+
+# shellcheck disable=SC2154 # output, stderr and status are those of the last "run"
+teardown() {
+	if [ -z "${BATS_TEST_COMPLETED-}" ]; then
+		sed 's/^/ran: /' "$T/.commands" 2>/dev/null || true
+		printf 'status %s\nstdout: %s\nstderr: %s\n' "${status-}" "${output-}" "${stderr-}"
+	fi
+	end_all
+	cd / && awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -r umount
+	rm -rf "$T"
+}
+
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# ---- Processes ----
+
+# The PIDs of what this test has started and is running still. A server that shows its state in ps
+# writes it over its environment; then it is known by a path on its command line.
+ours() {
+	local pid
+
+	for pid in $( (grep -lsz "^DAEMONIZE_TEST=$T\$" /proc/[0-9]*/environ
+		grep -lsF "$T/" /proc/[0-9]*/cmdline) | cut -d/ -f3 | sort -u) "${owned[@]}"; do
+		alive "$pid" && [ "$pid" != "$$" ] && echo "$pid"
+	done
+	return 0
+}
+
+# own PID: a process of this test that has lost its environment.
+own() { owned+=("$@"); }
+
+nothing_runs() { expect "$(ours)" ""; }
+
+alive() { [ -e "/proc/$1" ] && ! gone "$1"; }
+
+# A zombie is gone, though kill -0 would call it alive.
+gone() { ! grep -qsE '^State:[[:space:]]+[^ZX[:space:]]|^Threads:[[:space:]]+([2-9]|[0-9]{2})' "/proc/$1/status"; }
+
+end_all() {
+	local pid
+
+	for pid in $(ours); do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+	wait_until 10 nothing_runs
+}
+
+# ---- Starting ----
+
+note() { printf '%q ' "$@" >>"$T/.commands" && echo >>"$T/.commands"; }
+
+daemonize() {
+	note daemonize "$@"
+	command daemonize "$@"
+}
+
+# from OPTION...: the starts that follow come from such an odd caller ("target with").
+from() { caller=(target with "$@" --); }
+
+# start OPTION...: daemonizes the target, and waits for its report; sets pid.
+start() {
+	note "${caller[@]}" daemonize "$@" target dump "$report"
+	"${caller[@]}" "$T/bin/daemonize" "$@" target dump "$report" && reported "$report"
+}
+
+# reported FILE: waits for a target's report; sets pid.
+reported() { wait_until 10 test -e "$1" && pid=$(field pid "$1"); }
+
+# field NAME [FILE]: the value(s) of NAME in a report.
+field() {
+	awk -v key="$1=" 'index($0, key) == 1 { print substr($0, length(key) + 1) }' "${2:-$report}"
+}
+
+as_nobody() {
+	note as_nobody "$@"
+	if is_root; then
+		setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups -- "$@"
+	else
+		command "$@"
+	fi
+}
+
+# ---- Expecting ----
+
+# expect VALUE PATTERN: the value matches the glob pattern.
+expect() {
+	# shellcheck disable=SC2053 # a pattern
+	[[ $1 == $2 ]] || { printf 'is:        %s\nshould be: %s\n' "$1" "$2" && false; }
+}
+
+# fails STATUS PATTERN COMMAND...: exits so, with nothing on stdout and one line on stderr, which matches.
+# shellcheck disable=SC2154 # stderr_lines is from "run"
+fails() {
+	run "-$1" --separate-stderr "${@:3}"
+	expect "$output" "" && expect "$stderr" "$2" && expect "${#stderr_lines[@]}" 1
+}
+
+# wait_until SECONDS COMMAND...: polls; where it never succeeds, shows what it said last.
+wait_until() {
+	local end=$((SECONDS + $1 + 1)) said
+
+	until said=$("${@:2}" 2>&1); do
+		[ "$SECONDS" -lt "$end" ] || { printf 'waited in vain for: %s\n%s\n' "${*:2}" "$said" && return 1; }
+		sleep 0.02
+	done
+}
+
+need_root() { is_root || skip "needs root"; }
+
+need() {
+	local tool
+
+	for tool; do
+		command -v "$tool" >/dev/null || skip "needs $tool"
+	done
+}

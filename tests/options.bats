@@ -1,0 +1,304 @@
+#!/usr/bin/env bats
+# The command line: what is wrong with it is said in one line, before anything is done.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
+
+load helper
+
+# misuse PATTERN ARGUMENT...: status 2 and one line, with a pointer to --help; nothing is done.
+misuse() {
+	before=$(ls -A "$T" "$T/pub")
+	fails 2 "daemonize: $1 Try 'daemonize --help'." command daemonize "${@:2}"
+	expect "$(ls -A "$T" "$T/pub")" "$before" && nothing_runs
+}
+
+# each_misused OPTION VALUE...: no such value is an argument for this option; the message shows it.
+each_misused() {
+	for value in "${@:2}"; do
+		echo "value: '$value'"
+		misuse "*'$value'*" "$1" "$value" -p "$T/app.pid" -o "$T/log" target dump "$report"
+	done
+}
+
+# ---- Usage errors ----
+
+@test "an unknown long option is named" { misuse "*'--nosuch'*" --nosuch target dump "$report"; }
+@test "an unknown long option with a value is named" { misuse "*--nosuch*" --nosuch=x target dump "$report"; }
+@test "an unknown short option is named" { misuse "*-X*" -X target dump "$report"; }
+@test "an unknown short option in a bundle is named" { misuse "*-X*" -aX target dump "$report"; }
+@test "a missing command is an error" { misuse "*command*"; }
+@test "a missing command is an error, after options too" { misuse "*command*" -p "$T/app.pid" -o "$T/log"; }
+@test "a missing command is an error, after -- too" { misuse "*command*" -p "$T/app.pid" --; }
+@test "an empty command is an error" { misuse "*command*" ''; }
+@test "an empty command is an error, with arguments too" { misuse "*command*" -- '' -x; }
+
+@test "an option without its argument is named" {
+	for option in -p -l -o -e -i -O -c -R -m -k -E -u -g -w --pidfile --lock --stdout --stderr --stdin \
+		--output --chdir --chroot --umask --keep-fd --env --user --group --wait-if-running \
+		--ignore-signal --default-signal; do
+		misuse "*${option#-}*" "$option"
+	done
+}
+
+@test "an empty argument is an error, where it means nothing" {
+	for option in -p -l -R -c -m -E -k -u -g -w --ignore-signal --default-signal; do
+		misuse "*$option*" $option '' target dump "$report"
+	done
+}
+
+@test "an argument for an option that takes none is an error" {
+	for option in --append --truncate --foreground --print-pid --verbose --no-core --ok-if-running \
+		--refuse-if-running --help --version; do
+		misuse "*$option*" "$option=x" target dump "$report"
+	done
+}
+
+@test "a umask is octal, and within 0777" {
+	each_misused -m 999 8 x -1 +22 ' 22' '22 ' 022x 0x12 01000 1000000000022 u=rwx
+}
+
+@test "a time is a number of seconds that is not negative" {
+	each_misused -w -1 x 1x nan -inf '1 2' 1,5 -0.5
+}
+
+@test "an environment variable needs a name and a value" {
+	each_misused -E FOO =bar
+}
+
+@test "what to do when it is running needs a pidfile or a lock" {
+	misuse "*-p*" -r target dump "$report"
+	misuse "*-p*" -w 1 target dump "$report"
+	misuse "*-p*" --ok-if-running target dump "$report"
+}
+
+@test "readiness takes whole arguments, and one way to be told of it" {
+	each_misused -s -1 x 1x nan
+	each_misused -t -1 x 1x nan
+	each_misused --notify-fd -1 x 3x 3,4
+	misuse "*--notify*" --notify --notify-fd 3 target dump "$report"
+}
+
+@test "control needs a pidfile, takes no command, and is one thing at a time" {
+	misuse "*-p*" --status
+	misuse "*-p*" --stop
+	misuse "*-p*" --signal HUP
+	misuse "*" --status -p "$T/app.pid" true
+	misuse "*" --status --stop -p "$T/app.pid"
+	misuse "*'NOSUCH'*" --signal NOSUCH -p "$T/app.pid"
+	misuse "*--kill-after*" --kill-after 1 -p "$T/app.pid" true
+}
+
+@test "of several errors one is told" {
+	misuse "*" -m 999 -E FOO -k x --nosuch
+}
+
+@test "usage errors come before those of the system" {
+	misuse "*'999'*" -u nosuchuser -o "$T/nosuch/log" -m 999 target dump "$report"
+}
+
+@test "a message stays one line whatever it quotes" {
+	fails 127 "daemonize: *" daemonize $'no\nsuch\ncommand'
+	fails 1 "daemonize: *" daemonize -o "$T/"$'no\nsuch/log' true
+	fails 2 "daemonize: *" daemonize $'--no\nsuch' true
+}
+
+# ---- Help and version ----
+
+@test "--help goes to standard output" {
+	run -0 --separate-stderr daemonize --help
+	expect "$output" "Usage: daemonize *"
+	expect "$stderr" ""
+}
+
+@test "-h is --help" {
+	[ "$(daemonize -h)" = "$(daemonize --help)" ]
+}
+
+@test "--help is at most 80 columns wide" {
+	expect "$(daemonize --help | awk 'length > 80')" ""
+}
+
+@test "--help mentions every option" {
+	help=$(daemonize --help)
+	for option in -k -R -c -m -p -f -u -g -i -o -e -O -r -w -a -E -l -P -v -h -V --keep-fd --chroot --chdir \
+		--umask --pidfile --foreground --ignore-signal --default-signal --user --group --no-core --stdin \
+		--stdout --stderr --output --refuse-if-running --wait-if-running --ok-if-running --append \
+		--truncate --env --lock --print-pid --verbose --help --version; do
+		grep -qw -e "$option" <<<"$help" || { echo "no $option" && false; }
+	done
+}
+
+@test "--help mentions every exit status" {
+	help=$(daemonize --help | sed -n '/^Exit/,$p')
+	for status in 0 1 2 3 124 126 127; do
+		grep -qw "$status" <<<"$help"
+	done
+}
+
+@test "--version is one line on standard output" {
+	run -0 --separate-stderr daemonize --version
+	expect "$output" "daemonize [0-9]*"
+	expect "${#lines[@]}" 1
+	expect "$stderr" ""
+	expect "$(daemonize -V)" "$output"
+}
+
+@test "--help and --version start nothing" {
+	daemonize --help target dump "$report"
+	daemonize -V target dump "$report"
+	nothing_runs
+}
+
+@test "--help and --version that cannot be written are errors" {
+	for option in --help --version; do
+		run -1 sh -c 'daemonize "$1" >/dev/full' sh $option
+	done
+}
+
+# ---- How options are written ----
+
+@test "short options may be bundled, the last with its argument" {
+	run -0 daemonize -vp "$T/app.pid" target dump "$report"
+	reported "$report"
+	expect "$(cat "$T/app.pid")" "$pid"
+}
+
+@test "the argument of a short option may be attached" {
+	start "-ap$T/app.pid" -m077
+	expect "$(cat "$T/app.pid")" "$pid"
+	expect "$(field umask)" 077
+}
+
+@test "the argument of a long option may be attached" {
+	start "--pidfile=$T/app.pid" --umask=077
+	expect "$(cat "$T/app.pid")" "$pid"
+	expect "$(field umask)" 077
+}
+
+@test "options end at the command, whatever POSIXLY_CORRECT says" {
+	daemonize target dump "$report" -p "$T/app.pid"
+	reported "$report"
+	expect "$(field argv.3)" -p
+	[ ! -e "$T/app.pid" ]
+}
+
+@test "of an option that is given twice the last holds" {
+	start -m 077 -m 027 -c / -c "$T" -p "$T/one" -p "$T/two"
+	expect "$(field umask)" 027
+	expect "$(field cwd)" "$T"
+	expect "$(cat "$T/two")" "$pid"
+	[ ! -e "$T/one" ]
+}
+
+# ---- What it says ----
+
+@test "a start says nothing" {
+	run -0 daemonize -p "$T/app.pid" -o "$T/log" target dump "$report"
+	expect "$output" ""
+}
+
+@test "-P prints the PID on standard output, and nothing else" {
+	run -0 --separate-stderr daemonize -P target dump "$report"
+	reported "$report"
+	expect "$output" "$pid"
+	expect "$stderr" ""
+}
+
+@test "-P can be captured" {
+	captured=$(daemonize --print-pid -p "$T/app.pid" sleep 60)
+	expect "$captured" "$(cat "$T/app.pid")"
+}
+
+@test "-P prints nothing where the start fails" {
+	fails 127 "daemonize: *" daemonize -P nosuch-command
+}
+
+@test "-P with -f prints the PID that the command will have" {
+	run -0 daemonize -f -P -o - sh -c 'echo $$'
+	expect "${lines[0]}" "${lines[1]}"
+}
+
+@test "a PID that cannot be printed is an error, and nothing runs" {
+	run -1 --separate-stderr sh -c 'daemonize -P -p "$1" sleep 60 >/dev/full' sh "$T/app.pid"
+	expect "$stderr" "daemonize: *No space left on device"
+	wait_until 5 nothing_runs
+}
+
+@test "-v tells each step on standard error, nothing on standard output" {
+	run -0 --separate-stderr daemonize -v -p "$T/app.pid" -o "$T/log" sleep 60
+	expect "$output" ""
+	expect "$stderr" "*$T/app.pid*"
+	[ "${#stderr_lines[@]}" -gt 3 ]
+	run -1 grep -v '^daemonize: ' <<<"$stderr"
+}
+
+@test "-v tells the PID" {
+	run -0 --separate-stderr daemonize -v -p "$T/app.pid" sleep 60
+	expect "$stderr" "*$(cat "$T/app.pid")*"
+}
+
+@test "-v of a failure ends with the reason" {
+	run -127 --separate-stderr daemonize --verbose nosuch-command
+	expect "${stderr_lines[-1]}" "daemonize: *'nosuch-command'*"
+}
+
+# ---- Scripts that call another daemonize ----
+
+# stop PIDFILE: as the init scripts do.
+stop() {
+	kill "$(cat "$1")"
+	wait_until 5 gone "$(cat "$1")"
+}
+
+@test "an exporter's init script starts, refuses, stops and starts again" {
+	user=$(as_nobody id -un)
+	usual=(-u "$user" -p "$T/app.pid" -l "$T/app.lock" -a -e "$T/app.log" -o "$T/app.log")
+	start "${usual[@]}"
+	touch "$T/app.lock"
+	run -3 daemonize "${usual[@]}" target dump "$report"
+	stop "$T/app.pid"
+	rm -f "$T/app.lock" "$T/app.pid"
+	start "${usual[@]}"
+}
+
+@test "-p and -l with one file are what -p is" {
+	start -p "$T/app.pid" -l "$T/app.pid"
+	expect "$(cat "$T/app.pid")" "$pid"
+	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" -l "$T/app.pid" true
+	stop "$T/app.pid"
+	start -p "$T/app.pid" -l "$T/app.pid"
+}
+
+@test "-l alone lets one instance run" {
+	start -l "$T/app.lock"
+	fails 3 "daemonize: already running*'$T/app.lock'*" daemonize -l "$T/app.lock" true
+	kill "$pid"
+	wait_until 5 gone "$pid"
+	daemonize -l "$T/app.lock" true
+}
+
+@test "a working directory and two logs" {
+	mkdir "$T/dir"
+	start -c "$T/dir" -o "$T/out" -e "$T/err"
+	expect "$(field cwd)" "$T/dir"
+	[ -e "$T/out" ] && [ -e "$T/err" ]
+}
+
+@test "everything at once, as under Type=forking with PIDFile=" {
+	start -a -E TERM=xterm -u "$(id -un)" -c "$T" -e "$T/log" -o "$T/log" -p "$T/app.pid" -v 2>"$T/steps"
+	expect "$(cat "$T/app.pid")" "$pid"
+	expect "$(field env.TERM)" xterm
+	expect "$(field cwd)" "$T"
+}
+
+@test "a bundle of flags" {
+	start -avp "$T/app.pid" 2>"$T/steps"
+	expect "$(cat "$T/app.pid")" "$pid"
+}
+
+@test "unshare as the command, to be the first process of a namespace" {
+	need_root
+	need unshare
+	daemonize "$(command -v unshare)" -fp --mount-proc target dump "$report"
+	wait_until 5 test -e "$report"
+	expect "$(field pid)" 1
+}

@@ -1,0 +1,721 @@
+#!/usr/bin/env bats
+# The pidfile is the truth: whole when the start returns, one instance at a time, nobody else's file hit.
+# shellcheck disable=SC2030,SC2031,SC2154 # a test is a subshell; helper.bash and "run" assign
+
+load helper
+
+# again OPTION...: one more start, with a report of its own.
+again() {
+	rm -f "$report"
+	start "$@"
+}
+
+end_daemon() {
+	kill "$pid"
+	wait_until 10 gone "$pid"
+}
+
+# holds PID [FILE]: the pidfile says that, and nothing else.
+holds() { cmp <(echo "$1") "${2:-app.pid}"; }
+
+# refuses PATTERN OPTION...: as if one were running already.
+refuses() { fails 3 "daemonize: already running ($1)" timeout 20 daemonize "${@:2}" target dump "$T/pub/second"; }
+
+# lock_on FILE: the record lock on it, as the kernel has it: "READ 1234".
+lock_on() {
+	awk -v inode=":$(stat -c %i "$1")$" '$2 == "POSIX" && $6 ~ inode { print $4, $5 }' /proc/locks
+}
+
+# hold COMMAND...: one that runs beside the test; sets held.
+hold() {
+	"$@" >/dev/null 2>&1 3>&- &
+	held=$!
+	own "$held"
+}
+
+# The PID of a process that has ended.
+dead_pid() { sh -c 'echo $$'; }
+
+# All that could change about a file.
+state_of() { stat -c '%F %i %h %a %u:%g %s %y' "$1" && { [ ! -f "$1" ] || cksum <"$1"; }; }
+
+milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
+
+# ---- What is in it ----
+
+@test "the pidfile is complete when the start returns" {
+	for _ in {1..50}; do
+		rm -f app.pid
+		pid=$(daemonize -P -p app.pid sleep 60)
+		holds "$pid"
+		alive "$pid"
+		kill "$pid"
+	done
+}
+
+@test "kill with the pidfile's number ends the daemon" {
+	start -p app.pid
+	kill "$(cat app.pid)"
+	wait_until 10 gone "$pid"
+}
+
+@test "the pidfile has mode 0644, whatever the umask and -m" {
+	for mask in 000 022 077 777; do
+		umask $mask
+		again -p app.pid -m 077
+		expect "$(stat -c %a app.pid)" 644
+		end_daemon
+		rm app.pid
+	done
+}
+
+@test "a stale pidfile that others could write, or could not read, gets mode 0644" {
+	for mode in 666 600; do
+		echo garbage >app.pid
+		chmod $mode app.pid
+		again -p app.pid
+		expect "$(stat -c %a app.pid)" 644
+		end_daemon
+	done
+}
+
+@test "the pidfile is the caller's" {
+	cd nobody
+	as_nobody daemonize -p app.pid target dump "$report"
+	reported "$report"
+	holds "$pid"
+	expect "$(stat -c %U app.pid)" "$(as_nobody id -un)"
+}
+
+@test "the pidfile is the caller's even with -u" {
+	need_root
+	start -p app.pid -u nobody
+	holds "$pid"
+	expect "$(stat -c %u:%g:%a app.pid)" 0:0:644
+}
+
+@test "the daemon's one fd of the pidfile is read-only, and 10 or above" {
+	start -p app.pid
+	expect "$(grep -F "$T/app.pid" "$report" | grep ^fd)" "fd.1[0-9]=r append=0 cloexec=0 $T/app.pid"
+}
+
+@test "the kernel's lock names the daemon" {
+	start -p app.pid
+	expect "$(lock_on app.pid)" "READ $pid"
+}
+
+@test "a relative pidfile stays where it was named, wherever the daemon goes" {
+	start -p ./app.pid -c /usr
+	expect "$(field cwd)" /usr
+	holds "$pid"
+	refuses "pid $pid" -p "$T/app.pid"
+}
+
+@test "a pidfile below a symbolic link to a directory will do" {
+	mkdir run
+	ln -s run varrun
+	start -p varrun/app.pid
+	holds "$pid" run/app.pid
+}
+
+# ---- One at a time ----
+
+@test "a second start is refused, and names the running PID" {
+	start -p app.pid
+	refuses "pid $pid" -p app.pid
+	expect "$(ours)" "$pid"
+}
+
+@test "a refused start changes nothing about the pidfile" {
+	start -p app.pid
+	before=$(state_of app.pid)
+	refuses "pid $pid" -p app.pid
+	refuses "pid $pid" -r -p app.pid
+	expect "$(state_of app.pid)" "$before"
+	expect "$(lock_on app.pid)" "READ $pid"
+}
+
+@test "another user's start is refused too" {
+	start -p app.pid
+	run -3 --separate-stderr as_nobody daemonize -p "$T/app.pid" true
+	expect "$stderr" "daemonize: already running (pid $pid)"
+}
+
+@test "a daemon that was killed can be started again at once, silently" {
+	start -p app.pid
+	for _ in {1..20}; do
+		kill -KILL "$pid"
+		wait_until 10 gone "$pid"
+		run -0 --separate-stderr daemonize -p app.pid sleep 60
+		expect "$output$stderr" ""
+		pid=$(cat app.pid)
+		alive "$pid"
+	done
+}
+
+@test "a daemon's child does not keep its place" {
+	daemonize -p app.pid target fork "$report"
+	reported "$report"
+	child=$(field child)
+	kill -KILL "$pid"
+	wait_until 10 gone "$pid"
+	alive "$child"
+	again -p app.pid
+	holds "$pid"
+}
+
+@test "a daemon that closes every fd is found running, and can be started again when it is not" {
+	daemonize -p app.pid target closeall "$report"
+	reported "$report"
+	expect "$(lock_on app.pid)" ""
+	refuses "pid $pid" -p app.pid
+	holds "$pid"
+	end_daemon
+	again -p app.pid
+	holds "$pid"
+}
+
+@test "a daemon that opens and closes its own pidfile is found running" {
+	daemonize -p app.pid target openclose "$T/app.pid" "$report"
+	reported "$report"
+	expect "$(lock_on app.pid)" ""
+	refuses "pid $pid" -p app.pid
+	holds "$pid"
+}
+
+@test "an unlocked pidfile that names a living process older than itself means that it runs" {
+	hold sleep 60
+	echo "$held" >app.pid
+	refuses "pid $held" -p app.pid
+	holds "$held"
+}
+
+@test "a pidfile that another process has locked means that it runs" {
+	hold target lock "$T/app.pid" "$report"
+	reported "$report"
+	refuses "pid $held" -p app.pid
+}
+
+@test "a second start in a PID namespace is refused, though the daemon's PID has no name there" {
+	need_root
+	start -p app.pid
+	run -3 --separate-stderr unshare --pid --fork --mount-proc daemonize -p app.pid true
+	expect "$stderr" "daemonize: already running (in another PID namespace)"
+	holds "$pid"
+}
+
+@test "a daemon in a PID namespace is found running, under the PID that it has here" {
+	need_root
+	hold unshare --pid --fork --mount-proc sh -c "daemonize -p app.pid target dump '$report'; exec sleep 60"
+	reported "$report"
+	inner=$pid
+	holds "$inner"
+	pid=$(lock_on app.pid | cut -d' ' -f2)
+	[ "$pid" != "$inner" ]
+	refuses "pid $pid" -p app.pid
+	holds "$inner"
+}
+
+# ---- Stale ones ----
+
+# starts_over CONTENT [TIME]: with that in the file, the start goes well, and leaves nothing of it.
+starts_over() {
+	printf '%b' "$1" >app.pid
+	touch -d "${2:-now}" app.pid
+	run -0 --separate-stderr daemonize -p app.pid target dump "$report"
+	expect "$output$stderr" ""
+	reported "$report"
+	holds "$pid"
+	end_daemon
+	rm app.pid "$report"
+}
+
+@test "the number of a dead process is stale" {
+	starts_over "$(dead_pid)\n"
+	starts_over "$(dead_pid)"
+}
+
+@test "an empty pidfile is stale" {
+	starts_over ''
+	starts_over '\n'
+}
+
+@test "garbage in a pidfile is stale, though a living PID be part of it" {
+	for garbage in garbage "x$$" "$$""x" "-$$" "+$$" "$$.5" "0x$$" '\0000' '\0377\0376' "$$\\0000"; do
+		echo "garbage: $garbage"
+		starts_over "$garbage\n"
+	done
+}
+
+@test "a PID that no daemon can have is stale" {
+	for number in 0 1 -1 -2 00 2147483648 4294967297 $((4294967296 + $$)) 99999999999999999999; do
+		echo "number: $number"
+		starts_over "$number\n"
+	done
+}
+
+@test "of a longer old content no tail is left" {
+	starts_over '2147483647\n'
+	starts_over "$(printf '%.0s4194303\\n' {1..1000})"
+}
+
+@test "a recycled PID is not believed: the process is younger than the file" {
+	hold sleep 60
+	starts_over "$held\n" '1 hour ago'
+	alive "$held"
+}
+
+@test "a zombie is not believed" {
+	hold bash -c "sleep 0 & echo \$! >'$T/zombie'; exec sleep 60"
+	wait_until 10 test -s zombie
+	wait_until 10 gone "$(cat zombie)"
+	starts_over "$(cat zombie)\n"
+}
+
+# ---- Files that are not ours to write ----
+
+# hands_off PATTERN FILE [OPTION...]: refused at once, untouched, and nothing runs.
+hands_off() {
+	local before
+
+	before=$(state_of "$2")
+	fails 1 "daemonize: *'$2'*$1*" timeout 10 daemonize -p "$2" "${@:3}" target dump "$report"
+	expect "$(state_of "$2")" "$before"
+	for pid in $(ours); do
+		expect "$pid" "${held-}"
+	done
+}
+
+@test "a symbolic link is refused, and the file behind it is untouched" {
+	echo precious >precious
+	ln -s precious app.pid
+	hands_off 'symbolic link' app.pid
+	expect "$(cat precious)" precious
+}
+
+@test "a dangling symbolic link is refused, and nothing is made behind it" {
+	ln -s made app.pid
+	hands_off 'symbolic link' app.pid
+	[ ! -e made ]
+}
+
+@test "a hard link is refused, and the file behind it is untouched" {
+	echo precious >precious
+	ln precious app.pid
+	hands_off 'hard link' app.pid
+	expect "$(cat precious)" precious
+}
+
+@test "a FIFO is refused, without a wait" {
+	mkfifo app.pid
+	hands_off 'not a regular file' app.pid
+}
+
+@test "a FIFO that somebody reads is refused as well" {
+	mkfifo app.pid
+	hold sh -c 'exec cat app.pid'
+	wait_until 10 grep -q cat "/proc/$held/comm"
+	hands_off 'not a regular file' app.pid
+}
+
+@test "a directory is refused" {
+	mkdir app.pid
+	hands_off 'not a regular file' app.pid
+}
+
+@test "a device is refused" {
+	hands_off 'not a regular file' /dev/null
+	hands_off 'not a regular file' /dev/zero
+}
+
+@test "another user's file is refused, even by root" {
+	need_root
+	echo garbage >app.pid
+	chown nobody app.pid
+	hands_off 'another user' app.pid
+	hands_off 'another user' app.pid -u daemon
+}
+
+@test "another user's file in a sticky directory is refused" {
+	need_root
+	as_nobody sh -c "echo garbage >'$T/pub/app.pid'"
+	hands_off 'another user' "$T/pub/app.pid"
+}
+
+@test "a file that belongs to the user of -u is taken over, and is ours again" {
+	need_root
+	for file in app.pid pub/app.pid nobody/app.pid; do
+		dead_pid >"$file"
+		chown nobody:nogroup "$file"
+		again -p "$file" -u nobody
+		holds "$pid" "$file"
+		expect "$(stat -c %u:%g:%a "$file")" 0:0:644
+		end_daemon
+	done
+}
+
+@test "a pidfile that the caller may not write is refused" {
+	need_root
+	echo garbage >app.pid
+	before=$(state_of app.pid)
+	fails 1 "daemonize: *'$T/app.pid'*: Permission denied" as_nobody daemonize -p "$T/app.pid" true
+	expect "$(state_of app.pid)" "$before"
+}
+
+@test "a missing directory is named" {
+	fails 1 "daemonize: *'nosuch/app.pid'*'nosuch'*" daemonize -p nosuch/app.pid target dump "$report"
+	nothing_runs
+}
+
+@test "a directory that may not be written is refused" {
+	need_root
+	fails 1 "daemonize: *'$T/app.pid'*: Permission denied" as_nobody daemonize -p "$T/app.pid" true
+	[ ! -e app.pid ]
+}
+
+@test "a read-only file system is refused" {
+	need_root
+	mkdir full
+	mount -t tmpfs -o ro none full
+	fails 1 "daemonize: *'full/app.pid'*: Read-only file system" daemonize -p full/app.pid target dump "$report"
+	nothing_runs
+}
+
+@test "on a full disk nothing is started, and no pidfile is left" {
+	need_root
+	mkdir full
+	mount -t tmpfs -o size=4k none full
+	dd if=/dev/zero of=full/fill bs=4k count=1 2>/dev/null
+	fails 1 "daemonize: *'full/app.pid'*: No space left on device" daemonize -p full/app.pid target dump "$report"
+	nothing_runs
+	expect "$(ls full)" fill
+}
+
+@test "on a file system without locks nothing is started, and no pidfile is left" {
+	need strace
+	run -1 --separate-stderr strace -f -qq -o trace -P "$T/app.pid" -e inject=fcntl:error=ENOLCK \
+		daemonize -p "$T/app.pid" target dump "$report"
+	expect "$stderr" "daemonize: *'$T/app.pid'*: No locks available"
+	grep -q ENOLCK trace
+	nothing_runs
+	[ ! -e app.pid ]
+}
+
+# ---- A start that fails ----
+
+# leaves_none STATUS OPTION... -- COMMAND...: fails, and leaves neither pidfile nor process.
+leaves_none() {
+	fails "$1" "daemonize: cannot *" daemonize -p app.pid "${@:2}"
+	[ ! -e app.pid ]
+	nothing_runs
+}
+
+@test "a start that fails leaves no pidfile" {
+	printf '\177ELF\0\0\0\0broken' >broken
+	printf '#!/no/such\n' >script
+	chmod +x broken script
+	leaves_none 126 ./broken
+	leaves_none 126 ./script
+	leaves_none 126 "$T"
+	leaves_none 127 nosuch-command
+	leaves_none 1 -c nosuch true
+	leaves_none 1 -o nosuch/log true
+	dead_pid >app.pid
+	leaves_none 126 ./broken
+}
+
+@test "a start that fails in the daemon, away from the caller's directory, leaves no pidfile" {
+	need_root
+	leaves_none 1 -R / -c /no/such true
+	leaves_none 126 -c / -u nobody "$T/nobody"
+}
+
+@test "a refused start of what cannot run leaves the running one's pidfile alone" {
+	printf '\177ELF\0\0\0\0broken' >broken
+	chmod +x broken
+	start -p app.pid
+	run -3 daemonize -p app.pid ./broken
+	holds "$pid"
+	expect "$(lock_on app.pid)" "READ $pid"
+}
+
+# ---- Callers who have the pidfile open themselves ----
+
+@test "an inherited fd of the pidfile does not cost the lock" {
+	# shellcheck disable=SC2094 # that is the point
+	start -p app.pid 9>app.pid 8<app.pid 10<app.pid
+	expect "$(lock_on app.pid)" "READ $pid"
+	refuses "pid $pid" -p app.pid
+}
+
+@test "standard streams that are the pidfile do not cost the lock" {
+	: >app.pid
+	# shellcheck disable=SC2094 # that is the point
+	start -p app.pid <app.pid >app.pid 2>&1
+	expect "$(lock_on app.pid)" "READ $pid"
+	holds "$pid"
+	refuses "pid $pid" -p app.pid
+}
+
+@test "closed standard streams do not cost the lock" {
+	for closed in 0 0,1,2; do
+		from --close $closed
+		again -p app.pid
+		expect "$(lock_on app.pid)" "READ $pid"
+		run -3 target with --close $closed -- daemonize -p app.pid target dump "$T/pub/second"
+		holds "$pid"
+		end_daemon
+	done
+}
+
+# ---- -l, as bmc/daemonize has it ----
+
+@test "-l takes a lock that flock(1) respects" {
+	start -l app.lock
+	run -1 flock --nonblock app.lock true
+	end_daemon
+	flock --nonblock app.lock true
+}
+
+@test "-l respects the lock of flock(1)" {
+	hold flock app.lock sleep 60
+	wait_until 10 is_locked app.lock
+	refuses "lock '*app.lock' is held" -l app.lock
+	[ ! -e pub/second ]
+}
+is_locked() { ! flock --nonblock "$1" true; }
+
+@test "-l refuses a second start" {
+	start -l app.lock
+	refuses "lock '*app.lock' is held" -l app.lock
+	expect "$(ours)" "$pid"
+}
+
+@test "-l with -p names the running PID" {
+	start -l app.lock -p app.pid
+	refuses "pid $pid" -l app.lock -p app.pid
+	refuses "pid $pid" -p app.pid
+	refuses "lock '*app.lock' is held" -l app.lock
+}
+
+@test "-l leaves the file's content alone" {
+	echo precious >app.lock
+	before=$(state_of app.lock)
+	start -l app.lock
+	run -3 daemonize -l app.lock true
+	end_daemon
+	expect "$(state_of app.lock)" "$before"
+}
+
+@test "-l makes the file" {
+	start -l app.lock
+	[ -f app.lock ]
+	[ ! -s app.lock ]
+}
+
+@test "-l takes a directory, or any file that can be read" {
+	mkdir lock
+	start -l lock
+	refuses "lock '*lock' is held" -l lock
+}
+
+@test "-l is relative to the caller's directory" {
+	start -l app.lock -c /
+	[ -f "$T/app.lock" ]
+	refuses "*" -l "$T/app.lock"
+}
+
+@test "-l without permission is refused" {
+	need_root
+	fails 1 "daemonize: *'$T/app.lock'*: Permission denied" as_nobody daemonize -l "$T/app.lock" true
+}
+
+@test "-l in a missing directory is refused" {
+	fails 1 "daemonize: *'nosuch/app.lock'*" daemonize -l nosuch/app.lock target dump "$report"
+	nothing_runs
+}
+
+@test "-l is kept by the daemon's child" {
+	daemonize -l app.lock target fork "$report"
+	reported "$report"
+	child=$(field child)
+	end_daemon
+	refuses "lock '*app.lock' is held" -l app.lock
+	kill "$child"
+	wait_until 10 gone "$child"
+	again -l app.lock
+}
+
+@test "-l of the pidfile itself means no more than -p" {
+	for lock in app.pid ./app.pid "$T/app.pid"; do
+		daemonize -p app.pid -l "$lock" target fork "$report"
+		reported "$report"
+		holds "$pid"
+		refuses "pid $pid" -p app.pid -l "$lock"
+		refuses "pid $pid" -p app.pid
+		kill -KILL "$pid"
+		wait_until 10 gone "$pid"
+		again -p app.pid -l "$lock"
+		end_daemon
+		rm "$report" app.pid
+		end_all
+	done
+}
+
+@test "-l and bmc/daemonize's -l respect each other" {
+	bmc=$(dpkg -L daemonize 2>/dev/null | grep 'bin/daemonize$') || skip "needs bmc/daemonize"
+	"$bmc" -p "$T/bmc.pid" -l "$T/app.lock" /bin/sleep 60 3>&-
+	wait_until 10 test -s bmc.pid
+	refuses "lock '*app.lock' is held" -l app.lock
+	pid=$(cat bmc.pid)
+	end_daemon
+	start -l app.lock
+	run ! "$bmc" -l "$T/app.lock" /bin/true
+}
+
+@test "a pidfile that bmc/daemonize has left to -u's user is no obstacle" {
+	need_root
+	bmc=$(dpkg -L daemonize 2>/dev/null | grep 'bin/daemonize$') || skip "needs bmc/daemonize"
+	"$bmc" -u nobody -p "$T/pub/app.pid" /bin/sleep 60 3>&-
+	wait_until 10 test -s pub/app.pid
+	pid=$(cat pub/app.pid)
+	expect "$(stat -c %U pub/app.pid)" nobody
+	refuses "pid $pid" -u nobody -p pub/app.pid
+	end_daemon
+	start -u nobody -p pub/app.pid
+	holds "$pid" pub/app.pid
+	expect "$(stat -c %U pub/app.pid)" root
+}
+
+# ---- What to do if it runs: -r, -w, --ok-if-running ----
+
+# wait_for_turn OPTION...: a start that has to wait; sets waiter.
+wait_for_turn() {
+	rm -f "$report"
+	daemonize -v "$@" target dump "$report" >/dev/null 2>"$T/waiter" 3>&- &
+	waiter=$!
+	wait_until 10 grep -q waiting "$T/waiter"
+}
+
+# takes_its_turn: the waiter is up as soon as the daemon has ended.
+takes_its_turn() {
+	local ended
+
+	alive "$waiter"
+	[ ! -e "$report" ]
+	ended=${EPOCHREALTIME/./}
+	kill -KILL "$1"
+	wait "$waiter"
+	expect "in time: $(($(milliseconds "$ended") < 1000))" "in time: 1"
+	reported "$report"
+}
+
+# gives_up SECONDS OPTION...: -w SECONDS ends with 124, when the time is up and not before.
+gives_up() {
+	local begun=${EPOCHREALTIME/./} took
+
+	fails 124 "daemonize: *" daemonize -w "$@" target dump "$T/pub/second"
+	took=$(milliseconds "$begun")
+	expect "$1 s: $((took >= $(printf %.0f "${1}e3") && took < 10000)) ($took ms)" "$1 s: 1 (*"
+	[ ! -e pub/second ]
+}
+
+@test "-w starts as soon as the running one has ended" {
+	start -p app.pid
+	wait_for_turn -w 60 -p app.pid
+	takes_its_turn "$pid"
+	holds "$pid"
+}
+
+@test "-w inf waits, too" {
+	start -p app.pid
+	wait_for_turn -w inf -p app.pid
+	takes_its_turn "$pid"
+	holds "$pid"
+}
+
+@test "-w starts as soon as one that has lost its lock has ended" {
+	daemonize -p app.pid target closeall "$report"
+	reported "$report"
+	wait_for_turn -w 60 -p app.pid
+	takes_its_turn "$pid"
+	holds "$pid"
+}
+
+@test "-w gives up when the time is up, and names the PID" {
+	start -p app.pid
+	gives_up 0.5 -p app.pid
+	expect "$stderr" "daemonize: *pid $pid*"
+	gives_up 1 -p app.pid
+	gives_up 0 -p app.pid
+	holds "$pid"
+}
+
+@test "-w costs nothing while it waits" {
+	need strace
+	start -p app.pid
+	calls() {
+		run -124 strace -f -qq -o "$T/trace" daemonize -w "$1" -p app.pid target dump "$T/pub/second"
+		wc -l <"$T/trace"
+	}
+	briefly=$(calls 0.2)
+	expect "cheap: $(($(calls 2) < briefly + 5))" "cheap: 1"
+}
+
+@test "-w starts at once where nothing runs" {
+	start -w 60 -p app.pid
+	holds "$pid"
+}
+
+@test "-w with -l starts as soon as the lock is free" {
+	start -l app.lock
+	wait_for_turn -w 60 -l app.lock
+	takes_its_turn "$pid"
+	run -1 flock --nonblock app.lock true
+}
+
+@test "-w with -l gives up when the time is up" {
+	start -l app.lock
+	gives_up 0.5 -l app.lock
+	gives_up 0 -l app.lock
+	expect "$(ours)" "$pid"
+}
+
+@test "-w with -p and -l waits for both" {
+	start -p app.pid -l app.lock
+	wait_for_turn -w 60 -p app.pid -l app.lock
+	takes_its_turn "$pid"
+	holds "$pid"
+	wait_for_turn -w inf -p app.pid -l app.lock
+	takes_its_turn "$pid"
+	holds "$pid"
+}
+
+@test "--ok-if-running is silent, and content" {
+	start -p app.pid -l app.lock
+	for options in '-p app.pid' '-l app.lock' '-p app.pid -l app.lock'; do
+		# shellcheck disable=SC2086 # several
+		run -0 --separate-stderr daemonize --ok-if-running $options target dump "$T/pub/second"
+		expect "$output$stderr" ""
+	done
+	expect "$(ours)" "$pid"
+}
+
+@test "--ok-if-running starts what does not run" {
+	start --ok-if-running -p app.pid
+	holds "$pid"
+}
+
+@test "--ok-if-running is no excuse for what cannot be started" {
+	fails 127 "daemonize: *'nosuch-command'*" daemonize --ok-if-running -p app.pid nosuch-command
+}
+
+@test "of -r, -w and --ok-if-running the last one counts" {
+	start -p app.pid
+	refuses "pid $pid" -w 60 -r -p app.pid
+	refuses "pid $pid" --ok-if-running --refuse-if-running -p app.pid
+	fails 124 "daemonize: *" daemonize -r --wait-if-running 0.1 -p app.pid true
+	fails 124 "daemonize: *" daemonize -p app.pid --ok-if-running -w 0 true
+	run -0 daemonize -w 60 -r --ok-if-running -p app.pid true
+	expect "$(ours)" "$pid"
+}

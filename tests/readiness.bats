@@ -1,0 +1,977 @@
+#!/usr/bin/env bats
+# "Started" means ready: exit 0 is the daemon's own word or its staying alive, anything else leaves nothing
+# behind, and says why.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
+
+load helper
+
+# app LINE...: makes "app", a command that is a shell script of these lines.
+app() { printf '%s\n' '#!/bin/sh' "$@" >"$T/bin/app" && chmod 755 "$T/bin/app"; }
+
+# waiting OPTION...: a start of the target in the background, from its report on; sets launcher and pid.
+# bats ignores SIGINT in what it runs in the background; a terminal does not.
+waiting() {
+	note waiting "$@"
+	"${caller[@]}" env --default-signal=INT,QUIT "$T/bin/daemonize" "$@" target dump "$report" 2>"$T/stderr" &
+	launcher=$!
+	reported "$report"
+}
+
+# ends_with STATUS: so does the start in the background.
+ends_with() {
+	status=0
+	wait "$launcher" || status=$?
+	stderr=$(cat "$T/stderr")
+	expect "$status" "$1"
+}
+
+# say MESSAGE...: to the start that waits for the target of the last report.
+say() { NOTIFY_SOCKET=$(field env.NOTIFY_SOCKET) "$T/bin/target" send "$@"; }
+
+# dies OPTION...: the start fails, because "app" dies.
+dies() { run -4 --separate-stderr daemonize -s 20 "$@" app; }
+
+# shows LINE...: these lines of the log stood below the message, and no other.
+shows() {
+	local is should_be
+
+	is=$(sed 1d <<<"$stderr") should_be=$([ $# = 0 ] || printf '    %s\n' "$@")
+	[ "$is" = "$should_be" ] || { printf 'is:\n%s\nshould be:\n%s\n' "$is" "$should_be" && false; }
+}
+
+nothing_is_left() { nothing_runs && [ ! -e "$T/app.pid" ]; }
+
+never_says() { expect "$(grep "$1" "$T/stderr")" ""; }
+
+says() { grep -q "$1" "$T/stderr" || { cat "$T/stderr" && false; }; }
+
+microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
+
+# ---- --startsecs ----
+
+@test "-s is content with a daemon that lives so long, and silent" {
+	run -0 --separate-stderr daemonize -s 0.2 -p "$T/app.pid" target dump "$report"
+	expect "$output$stderr" ""
+	reported "$report"
+	expect "$(cat "$T/app.pid")" "$pid"
+	alive "$pid"
+}
+
+@test "-s waits as long as it says, with a fraction" {
+	for seconds in 0.35 .35; do
+		rm -f "$report"
+		began=$(microseconds)
+		start -s $seconds
+		[ $(($(microseconds) - began)) -ge 350000 ]
+	done
+}
+
+@test "-s 0 starts what lives on" {
+	start --startsecs 0
+	alive "$pid"
+}
+
+@test "a death within -s is a failure that names the exit status" {
+	fails 4 "daemonize: target exited with status 7 after 0.[0-9][0-9] s" daemonize -s 20 target exit 7
+}
+
+@test "a death within -s is a failure that names the signal" {
+	fails 4 "daemonize: target was killed by signal 11 (SEGV) after [0-9].[0-9][0-9] s" \
+		daemonize -s 20 --no-core target kill SEGV
+	fails 4 "daemonize: target was killed by signal 9 (KILL) after *" daemonize -s 20 target kill KILL
+	fails 4 "daemonize: target was killed by signal 1 (HUP) after *" daemonize -s 20 target kill HUP
+}
+
+@test "an exit with status 0 within -s is a failure with a hint" {
+	fails 4 "daemonize: target exited with status 0 after *background*foreground" \
+		daemonize -s 20 target exit 0
+}
+
+@test "what puts itself in the background is not left there" {
+	app 'setsid target dump "$DAEMONIZE_TEST/pub/report" &' \
+		'while [ ! -e "$DAEMONIZE_TEST/pub/report" ]; do sleep 0.02; done'
+	fails 4 "daemonize: app exited with status 0 after *background*foreground" daemonize -s 20 -p "$T/app.pid" app
+	nothing_is_left
+}
+
+@test "a death within -s leaves no pidfile" {
+	fails 4 "*" daemonize -s 20 -p "$T/app.pid" target exit 1
+	nothing_is_left
+}
+
+@test "a death ends the wait at once" {
+	app 'sleep 0.1; exit 5'
+	fails 4 "daemonize: app exited with status 5 after *" timeout 10 daemonize -s 60 app
+	fails 4 "daemonize: app exited with status 5 after *" timeout 10 daemonize --notify app
+	fails 4 "daemonize: app exited with status 5 after *" timeout 10 daemonize --notify-fd 5 app
+}
+
+@test "the name in the message is the one that was typed" {
+	cd "$T/bin"
+	fails 4 "daemonize: ./target exited with status 3 after *" daemonize -s 20 ./target exit 3
+}
+
+@test "a death is told the same to a caller that ignores SIGCHLD, that has no parent, or that has closed its streams" {
+	fails 4 "daemonize: target exited with status 7 after *" \
+		target with --ignore CHLD -- daemonize -s 20 target exit 7
+	fails 4 "daemonize: target exited with status 7 after *" \
+		target with --block CHLD,TERM -- daemonize -s 20 target exit 7
+	run -4 target with --close 0,1,2 -- daemonize -s 20 target exit 7
+}
+
+@test "a death is told the same to an ordinary user" {
+	fails 4 "daemonize: target exited with status 7 after *" as_nobody daemonize -s 20 target exit 7
+}
+
+@test "a death is told the same to the first process of a container" {
+	need_root
+	need unshare
+	fails 4 "daemonize: target exited with status 7 after *" \
+		unshare --pid --fork --mount-proc daemonize -s 20 target exit 7
+}
+
+@test "a death is told the same with --chroot and -u" {
+	need_root
+	root_with_target
+	fails 4 "daemonize: /target exited with status 7 after *" \
+		daemonize -s 20 -R "$T/root" -u nobody /target exit 7
+}
+
+@test "-P says nothing of a daemon that dies" {
+	run -4 --separate-stderr daemonize -P -s 20 target exit 1
+	expect "$output" ""
+}
+
+@test "-P prints the PID of a daemon that stays" {
+	run -0 daemonize -P -s 0.1 target dump "$report"
+	reported "$report"
+	expect "$output" "$pid"
+}
+
+@test "after a start that has failed the next one succeeds" {
+	for _ in 1 2 3 4 5; do
+		fails 4 "*" daemonize -s 20 -p "$T/app.pid" target exit 1
+	done
+	start -s 0.1 -p "$T/app.pid"
+	alive "$pid"
+}
+
+@test "who starts a second one while the first is waited for is refused, and told the first one's PID" {
+	waiting --notify -p "$T/app.pid"
+	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" target dump "$report"
+	say READY=1
+	ends_with 0
+}
+
+# ---- The last lines of the log ----
+
+@test "an early death shows the lines of the log, indented" {
+	app 'echo one; echo two >&2; exit 1'
+	dies -O "$T/app.log"
+	shows one two
+}
+
+@test "an early death shows lines of standard error alone, where there are any" {
+	app 'echo out; echo err >&2; exit 1'
+	dies -o "$T/out.log" -e "$T/err.log"
+	shows err
+}
+
+@test "an early death shows lines of standard output, where standard error has said nothing" {
+	app 'echo out; exit 1'
+	dies -o "$T/out.log" -e "$T/err.log"
+	shows out
+}
+
+@test "a death by a signal shows the log, too" {
+	app 'echo ouch; kill -KILL $$'
+	dies -O "$T/app.log"
+	shows ouch
+}
+
+@test "an early death shows ten lines at most, the last ones" {
+	app 'seq 25; exit 1'
+	dies -O "$T/app.log"
+	shows {16..25}
+}
+
+@test "an early death shows nothing of what an earlier start has logged" {
+	seq 5 >"$T/app.log"
+	app 'echo new; exit 1'
+	dies -O "$T/app.log"
+	shows new
+}
+
+@test "an early death shows nothing where this start has logged nothing" {
+	seq 5 >"$T/app.log"
+	app 'exit 1'
+	dies -O "$T/app.log"
+	shows
+}
+
+@test "an early death shows only new lines of a log that --truncate has emptied" {
+	seq 50 >"$T/app.log"
+	app 'echo new; exit 1'
+	dies --truncate -O "$T/app.log"
+	shows new
+}
+
+@test "a last line without its end is shown" {
+	app 'printf "one\ntwo"; exit 1'
+	dies -O "$T/app.log"
+	shows one two
+}
+
+@test "empty lines are lines" {
+	app 'printf "one\n\nthree\n"; exit 1'
+	dies -O "$T/app.log"
+	expect "$(sed 1d <<<"$stderr" | wc -l)" 3
+}
+
+@test "an endless log line does no harm" {
+	app 'head -c 300000 /dev/zero | tr "\0" x; echo; echo last; exit 1'
+	dies -O "$T/app.log"
+	expect "${stderr: -9}" $'\n    last'
+	[ ${#stderr} -lt 10000 ]
+}
+
+@test "control characters of the log cannot reach the terminal" {
+	app 'printf "\033[31mred\a\b\r\177 end\n"; exit 1'
+	dies -O "$T/app.log"
+	expect "$stderr" $'*\n    *\[31mred* end'
+	[[ $stderr != *[$'\a\b\r\E\177']* ]]
+}
+
+@test "letters of other alphabets come through" {
+	app 'echo "größer als 日本"; exit 1'
+	dies -O "$T/app.log"
+	shows "größer als 日本"
+}
+
+@test "a NUL byte in the log does not hide the lines after it" {
+	app 'printf "one\0\ntwo\n"; exit 1'
+	dies -O "$T/app.log"
+	expect "$stderr" $'*\n    two'
+}
+
+@test "an early death shows the log of a user's daemon" {
+	need_root
+	app 'echo "I am $(id -un)"; exit 1'
+	dies -u nobody -O "$T/app.log"
+	shows "I am nobody"
+}
+
+@test "with -u, a log that has become a symbolic link does not show root's files" {
+	need_root
+	echo secret >"$T/secret"
+	chmod 600 "$T/secret"
+	app 'rm "$DAEMONIZE_TEST/nobody/app.log"; ln -s ../secret "$DAEMONIZE_TEST/nobody/app.log"; exit 1'
+	dies -u nobody -O "$T/nobody/app.log"
+	shows
+}
+
+@test "nothing is read from a log that is no regular file" {
+	app 'echo one; exit 1'
+	dies -O /dev/null
+	shows
+}
+
+@test "a time-out shows the log, too" {
+	app 'echo "waiting for the database"; exec target dump "$DAEMONIZE_TEST/pub/report"'
+	run -124 --separate-stderr daemonize --notify -t 1 -O "$T/app.log" app
+	shows "waiting for the database"
+}
+
+# ---- --notify ----
+
+@test "redis-server is up when it has said so" {
+	need redis-server redis-cli
+	daemonize --notify -t 20 -p "$T/app.pid" redis-server --supervised systemd --port 0 \
+		--unixsocket "$T/redis" --dir "$T" --save ''
+	run -0 redis-cli -s "$T/redis" ping
+	expect "$output" PONG
+	expect "$(redis-cli -s "$T/redis" info server | tr -d '\r')" "*process_id:$(cat "$T/app.pid")"$'\n*'
+	daemonize --stop -p "$T/app.pid"
+	nothing_is_left
+}
+
+@test "redis-server that cannot start is reported, with its reason" {
+	need redis-server
+	run -4 --separate-stderr daemonize --notify -t 20 -O "$T/app.log" -p "$T/app.pid" redis-server \
+		--supervised systemd --port 0 --unixsocket "$T/nosuch/redis" --dir "$T" --save ''
+	expect "$stderr" "daemonize: redis-server exited with status 1 after *No such file or directory*"
+	nothing_is_left
+}
+
+@test "systemd-notify, run by a shell script, can say that the script is ready" {
+	need systemd-notify
+	app 'systemd-notify --ready --status=fine' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	run -0 --separate-stderr daemonize -v --notify -t 20 -p "$T/app.pid" app
+	expect "$stderr" "*'app' says: fine*"
+	reported "$report"
+	expect "$(cat "$T/app.pid")" "$pid"
+}
+
+@test "systemd-notify never fails because the start has heard enough" {
+	need systemd-notify
+	app 'systemd-notify --ready' 'echo $? >>"$DAEMONIZE_TEST/pub/statuses"' 'exec sleep 600'
+	for round in {1..40}; do
+		daemonize --notify -t 20 -p "$T/app.pid" app
+		wait_until 10 has_said "$round"
+		daemonize --stop -p "$T/app.pid"
+	done
+	expect "$(sort -u "$T/pub/statuses")" 0
+}
+has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
+
+@test "READY=1 from the daemon ends the wait" {
+	daemonize --notify -t 20 -p "$T/app.pid" target notify READY=1 "$report"
+	reported "$report"
+	expect "$(cat "$T/app.pid")" "$pid"
+}
+
+@test "READY=1 from a child of the daemon ends the wait" {
+	app 'target send READY=1' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify -t 20 app
+	reported "$report"
+}
+
+@test "READY=1 may stand anywhere in a message" {
+	daemonize --notify -t 20 target notify $'STATUS=listening\nREADY=1\nX_FOO=2\n' "$report"
+	reported "$report"
+}
+
+@test "what only looks like READY=1 does not end the wait" {
+	app 'target send READY=0 READY READY=10 READY= "READY= 1" XREADY=1 "X=READY=1" ready=1 STATUS=READY=1' \
+		'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	fails 124 "daemonize: gave up waiting: app is not ready after * s: READY=1" daemonize --notify -t 1 app
+	nothing_runs
+}
+
+@test "a daemon that never says READY=1 is not up" {
+	fails 124 "daemonize: gave up waiting: target is not ready after * s" \
+		daemonize --notify -t 0.3 -p "$T/app.pid" target dump "$report"
+	nothing_is_left
+}
+
+@test "with --notify and -s the daemon must be ready, and live on" {
+	app 'target send READY=1' 'exit 3'
+	fails 4 "daemonize: app exited with status 3 after *" daemonize --notify -s 20 app
+	began=$(microseconds)
+	daemonize --notify -s 0.4 -t 20 target notify READY=1 "$report"
+	[ $(($(microseconds) - began)) -ge 400000 ]
+	reported "$report"
+	alive "$pid"
+}
+
+@test "STATUS= shows with -v" {
+	app 'target send STATUS=loading' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	run -0 --separate-stderr daemonize -v --notify -t 20 app
+	expect "$stderr" $'*\ndaemonize: \'app\' says: loading\n*'
+}
+
+@test "STATUS= does not show without -v" {
+	app 'target send STATUS=loading' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	run -0 --separate-stderr daemonize --notify -t 20 app
+	expect "$stderr" ""
+}
+
+@test "control characters in STATUS= cannot reach the terminal" {
+	run -0 --separate-stderr daemonize -v --notify -t 20 target notify $'STATUS=\E[2Jhere\nREADY=1' "$report"
+	expect "$stderr" "*'target' says: *\[2Jhere*"
+	[[ $stderr != *$'\E'* ]]
+}
+
+@test "a time-out tells the last STATUS=" {
+	fails 124 "daemonize: gave up waiting: target is not ready after * s: still loading" \
+		daemonize --notify -t 0.3 target notify "STATUS=still loading" "$report"
+}
+
+@test "ERRNO= becomes words in the message" {
+	app 'target send ERRNO=13' 'exit 1'
+	fails 4 "daemonize: app exited with status 1 after * (Permission denied)" daemonize --notify app
+}
+
+@test "what a daemon has said just before its death is not lost" {
+	app 'exec 2>/dev/null; target send STATUS=dying ERRNO=13; kill -KILL $$'
+	for _ in {1..50}; do
+		run -4 --separate-stderr daemonize -v --notify app
+		expect "$stderr" "*'app' says: dying*app was killed by signal 9 (KILL) after * (Permission denied)"
+	done
+}
+
+@test "MAINPID= of the daemon itself is welcome" {
+	app 'target send MAINPID=$$ READY=1' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify -t 20 -p "$T/app.pid" app
+	reported "$report"
+	expect "$(cat "$T/app.pid")" "$pid"
+}
+
+@test "MAINPID= of another process is a failure: the pidfile would not be true" {
+	app 'setsid target dump "$DAEMONIZE_TEST/pub/report" &' 'target send "MAINPID=$!
+READY=1"' 'wait'
+	fails 4 "daemonize: app names another process *MAINPID=[0-9]*" daemonize --notify -t 20 -p "$T/app.pid" app
+	nothing_is_left
+}
+
+@test "EXTEND_TIMEOUT_USEC= gives the daemon more time" {
+	app 'target send EXTEND_TIMEOUT_USEC=20000000' 'sleep 1.3' \
+		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify -t 1 app
+	reported "$report"
+}
+
+@test "EXTEND_TIMEOUT_USEC= gives no more than it says" {
+	fails 124 "daemonize: gave up waiting: *" timeout 10 \
+		daemonize --notify -t 0.3 target notify EXTEND_TIMEOUT_USEC=600000 "$report"
+	nothing_runs
+}
+
+@test "EXTEND_TIMEOUT_USEC= cannot make the time shorter" {
+	app 'target send EXTEND_TIMEOUT_USEC=1' 'sleep 0.3' \
+		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify -t 20 app
+	reported "$report"
+}
+
+@test "garbage in messages does no harm" {
+	app 'target send "" = "
+" "
+=
+=1" FOO STATUS= ERRNO=x ERRNO=99999999999999999999 MAINPID=x MAINPID= EXTEND_TIMEOUT_USEC=-1 \
+		"$(head -c 20000 /dev/zero | tr "\0" x)" "STATUS=$(head -c 3000 /dev/zero | tr "\0" x)"' \
+		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify -t 20 app
+	reported "$report"
+}
+
+@test "a stranger's messages are not believed" {
+	need_root
+	waiting -v --notify -t 60
+	as_nobody env NOTIFY_SOCKET="$(field env.NOTIFY_SOCKET)" target send READY=1 STATUS=lie MAINPID=1 ERRNO=1 \
+		EXTEND_TIMEOUT_USEC=1000
+	say STATUS=truth
+	wait_until 10 says "says: truth"
+	never_says lie
+	alive "$launcher"
+	say READY=1
+	ends_with 0
+	never_says lie
+}
+
+@test "a stranger's messages are not believed by a user's start either" {
+	need_root
+	caller=(setpriv "--reuid=nobody" "--regid=$(id -g nobody)" --clear-groups --)
+	waiting -v --notify -t 60
+	setpriv --reuid=12345 --clear-groups -- \
+		env NOTIFY_SOCKET="$(field env.NOTIFY_SOCKET)" target send READY=1 STATUS=lie
+	say STATUS=truth
+	wait_until 10 says "says: truth"
+	never_says lie
+	alive "$launcher"
+	as_nobody env NOTIFY_SOCKET="$(field env.NOTIFY_SOCKET)" target send READY=1
+	ends_with 0
+}
+
+@test "the daemon's own user is believed with -u, and nobody else but root" {
+	need_root
+	waiting -v --notify -t 60 -u nobody
+	setpriv --reuid=12345 --clear-groups -- \
+		env NOTIFY_SOCKET="$(field env.NOTIFY_SOCKET)" target send READY=1 STATUS=lie
+	as_nobody env NOTIFY_SOCKET="$(field env.NOTIFY_SOCKET)" target send STATUS=truth
+	wait_until 10 says "says: truth"
+	never_says lie
+	alive "$launcher"
+	as_nobody env NOTIFY_SOCKET="$(field env.NOTIFY_SOCKET)" target send READY=1
+	ends_with 0
+}
+
+@test "--notify works for an ordinary user" {
+	as_nobody daemonize --notify -t 20 target notify READY=1 "$report"
+	reported "$report"
+}
+
+@test "--notify works with -u" {
+	need_root
+	daemonize --notify -t 20 -u nobody -p "$T/app.pid" target notify READY=1 "$report"
+	reported "$report"
+	expect "$(field uid)" "$(id -u nobody):*"
+}
+
+# A root directory with nothing but the target in it.
+root_with_target() {
+	local library
+
+	mkdir -p "$T/root/pub"
+	chmod 1777 "$T/root/pub"
+	cp "$T/bin/target" "$T/root"
+	for library in $(ldd "$T/bin/target" | grep -o '/[^ ]*'); do
+		cp --parents -L "$library" "$T/root"
+	done
+}
+
+@test "--notify works with --chroot" {
+	need_root
+	root_with_target
+	daemonize --notify -t 20 -R "$T/root" -p "$T/app.pid" /target notify READY=1 /pub/report
+	reported "$T/root/pub/report"
+	expect "$(cat "$T/app.pid")" "$pid"
+}
+
+@test "--notify works with --chroot and -u" {
+	need_root
+	root_with_target
+	daemonize --notify -t 20 -R "$T/root" -u nobody /target notify READY=1 /pub/report
+	reported "$T/root/pub/report"
+}
+
+@test "--notify works from an empty environment" {
+	env -i "$T/bin/daemonize" --notify -t 20 "$T/bin/target" notify READY=1 "$report"
+	reported "$report"
+	own "$pid"
+	expect "$(grep -c ^env "$report")" 1
+}
+
+@test "--notify replaces the socket of the caller's own manager" {
+	NOTIFY_SOCKET=/nosuch/manager daemonize --notify -t 20 target notify READY=1 "$report"
+	reported "$report"
+	[ "$(field env.NOTIFY_SOCKET)" != /nosuch/manager ]
+	expect "$(grep -c ^env.NOTIFY_SOCKET= "$report")" 1
+}
+
+@test "--notify gives the daemon no fd" {
+	daemonize --notify -t 20 target notify READY=1 "$report"
+	reported "$report"
+	expect "$(grep -c ^fd "$report")" 3
+}
+
+@test "without --notify there is no NOTIFY_SOCKET" {
+	start -s 0.1
+	expect "$(field env.NOTIFY_SOCKET)" ""
+}
+
+@test "a daemon that finds the socket gone lives on" {
+	daemonize --notify -t 20 target notify READY=1 "$report"
+	reported "$report"
+	run -99 say STOPPING=1
+	expect "$output" "*Connection refused"
+	alive "$pid"
+}
+
+# ---- --notify-fd ----
+
+@test "--notify-fd waits for a newline" {
+	app 'echo >&5' 'exec 5>&-' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify-fd 5 -p "$T/app.pid" app
+	reported "$report"
+	expect "$(cat "$T/app.pid")" "$pid"
+	expect "$(grep -c pipe "$report")" 0
+}
+
+@test "a newline on an fd that stays open is enough" {
+	app 'echo >&5' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify-fd 5 app
+	reported "$report"
+	expect "$(field fd.5)" "w append=0 cloexec=0 pipe:*"
+}
+
+@test "no newline, no start" {
+	fails 124 "daemonize: gave up waiting: target is not ready after * s" \
+		daemonize --notify-fd 5 -t 0.3 -p "$T/app.pid" target dump "$report"
+	nothing_is_left
+}
+
+@test "a close without a newline is a failure" {
+	app 'exec 5>&-' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	fails 4 "daemonize: app closed file descriptor 5 without *" daemonize --notify-fd 5 -p "$T/app.pid" app
+	nothing_is_left
+}
+
+@test "a text without a newline is not enough" {
+	app 'printf ready >&5' 'exec 5>&-' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	fails 4 "daemonize: app closed file descriptor 5 without *" daemonize --notify-fd 5 app
+	nothing_runs
+}
+
+@test "a newline counts, whatever comes before it" {
+	app 'seq -s " " 3000 >&5' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify-fd 5 app
+	reported "$report"
+}
+
+@test "a newline counts, whatever comes after it" {
+	app 'printf "ready\nor nearly so" >&5' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify-fd 5 app
+	reported "$report"
+}
+
+@test "a text before a newline may come in pieces" {
+	app 'printf rea >&5' 'sleep 0.1' 'echo dy >&5' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify-fd 5 -t 20 app
+	reported "$report"
+}
+
+@test "a daemon that dies without a word is reported as dead, not as silent" {
+	fails 4 "daemonize: target exited with status 7 after *" daemonize --notify-fd 5 target exit 7
+	fails 4 "daemonize: target exited with status 0 after *foreground" daemonize --notify-fd 5 target exit 0
+	fails 4 "daemonize: target was killed by signal 9 (KILL) after *" daemonize --notify-fd 5 target kill KILL
+}
+
+# notified_on FD [OPTION...]: the daemon has the pipe there, and nowhere else.
+notified_on() {
+	rm -f "$report"
+	app "echo >/proc/self/fd/$1" 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify-fd "$@" app
+	reported "$report"
+	expect "$(field "fd.$1")" "w append=0 cloexec=0 pipe:*"
+	expect "$(grep -c pipe "$report")" 1
+}
+
+@test "any number from 3 up will do for --notify-fd, also one that the start itself might use" {
+	for fd in 3 4 5 6 7 8 9 10 11 12 300; do
+		notified_on $fd
+		notified_on $fd -o "$T/out.log" -e "$T/err.log" -p "$T/$fd.pid" -l "$T/$fd.lock"
+		expect "$(cat "$T/$fd.pid")" "$pid"
+	done
+}
+
+@test "the caller's own file on that number is not written to" {
+	from --open 7
+	notified_on 7 7>"$T/mine"
+	[ ! -s "$T/mine" ]
+}
+
+@test "other fds can be kept beside --notify-fd" {
+	notified_on 5 -k 7 7>"$T/mine"
+	expect "$(field fd.7)" "* $T/mine"
+}
+
+@test "-k of the number of --notify-fd is a usage error, in any order" {
+	fails 2 "daemonize: file descriptor 7 *-k*Try 'daemonize --help'." daemonize -k 7 --notify-fd 7 true 7>"$T/mine"
+	fails 2 "daemonize: file descriptor 7 *-k*Try 'daemonize --help'." daemonize --notify-fd 7 -k 7 true 7>"$T/mine"
+}
+
+@test "a number for --notify-fd that is not allowed is told before the start" {
+	fails 1 "daemonize: *descriptor 50*" \
+		target with --nofile 20 -- daemonize --notify-fd 50 -p "$T/app.pid" target dump "$report"
+	nothing_is_left
+}
+
+@test "--notify-fd works with -u, and for an ordinary user" {
+	app 'echo >&5' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	as_nobody daemonize --notify-fd 5 app
+	reported "$report"
+	need_root
+	rm "$report"
+	daemonize --notify-fd 5 -u nobody app
+	reported "$report"
+}
+
+@test "--notify-fd and -s together wait for both" {
+	app 'echo >&5' 'exit 3'
+	fails 4 "daemonize: app exited with status 3 after *" daemonize --notify-fd 5 -s 20 app
+}
+
+# ---- Giving up ----
+
+@test "-t bounds the wait for -s as well" {
+	fails 124 "daemonize: gave up waiting: target is not ready after * s" \
+		daemonize -s 30 -t 0.3 -p "$T/app.pid" target dump "$report"
+	nothing_is_left
+}
+
+@test "-t inf is no bound" {
+	daemonize --notify -t inf target notify READY=1 "$report"
+	reported "$report"
+}
+
+@test "a time-out leaves none of the daemon's children" {
+	app 'target dump "$DAEMONIZE_TEST/pub/child" &' 'target dump "$DAEMONIZE_TEST/pub/other" &' \
+		'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	fails 124 "daemonize: gave up waiting: *" daemonize --notify -t 1 -p "$T/app.pid" app
+	nothing_is_left
+}
+
+@test "a time-out leaves no child that went into a session of its own" {
+	app 'setsid target dump "$DAEMONIZE_TEST/pub/child" &' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	fails 124 "daemonize: gave up waiting: *" daemonize --notify -t 1 app
+	nothing_runs
+}
+
+@test "a time-out leaves no orphan" {
+	app '(setsid target dump "$DAEMONIZE_TEST/pub/child" &)' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	fails 124 "daemonize: gave up waiting: *" daemonize --notify -t 1 app
+	nothing_runs
+}
+
+@test "a time-out leaves no child of a child in a session of its own" {
+	app 'setsid sh -c "setsid target dump $DAEMONIZE_TEST/pub/child & wait" &' \
+		'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	fails 124 "daemonize: gave up waiting: *" daemonize --notify -t 1 app
+	nothing_runs
+}
+
+@test "TERM is what all of them are told first, wherever they are" {
+	cat >"$T/bin/child" <<-'END'
+		#!/bin/sh
+		trap 'sleep 0.2; echo TERM >"$1.told"; exit' TERM
+		: >"$1"
+		while :; do sleep 0.02; done
+	END
+	chmod 755 "$T/bin/child"
+	app 'cd "$DAEMONIZE_TEST/pub"' 'child in-session &' 'setsid child in-other-session &' \
+		'(setsid child orphan &)' 'exec child daemon'
+	"$T/bin/daemonize" --notify app 2>"$T/stderr" &
+	launcher=$!
+	wait_until 10 test -e pub/daemon -a -e pub/in-session -a -e pub/in-other-session -a -e pub/orphan
+	kill -TERM $launcher
+	ends_with 143
+	nothing_runs
+	expect "$(cd pub && ls -- *.told)" $'daemon.told\nin-other-session.told\nin-session.told\norphan.told'
+}
+
+@test "a daemon that ignores TERM is killed" {
+	fails 124 "daemonize: gave up waiting: *" \
+		daemonize --ignore-signal TERM --notify -t 0.3 -p "$T/app.pid" target dump "$report"
+	nothing_is_left
+}
+
+@test "a stopped daemon is killed" {
+	waiting --notify -p "$T/app.pid"
+	kill -STOP "$pid"
+	kill -TERM $launcher
+	ends_with 143
+	nothing_is_left
+}
+
+@test "a daemon whose first thread has ended is ended, too" {
+	run -124 --separate-stderr timeout -s KILL 20 daemonize --notify -t 1 -p "$T/app.pid" target leaderless "$report"
+	reported "$report"
+	run ! kill -KILL "$pid"
+	nothing_is_left
+}
+
+@test "a daemon that may not be killed does not keep the start waiting, and is named" {
+	need_root
+	cp "$(command -v setpriv)" "$T/bin/become"
+	chmod 4755 "$T/bin/become"
+	fails 124 "daemonize: gave up waiting: * cannot be ended" timeout -s KILL 20 setpriv --reuid=nobody \
+		--clear-groups -- daemonize --notify -t 0.5 become --reuid=0 target dump "$report"
+	reported "$report"
+	expect "$stderr" "* pid $pid cannot be ended"
+}
+
+@test "a child that the caller had before is not the daemon's, and lives on" {
+	caller=(sh -c 'target dump "$0" >/dev/null 2>&1 3>&- & exec "$@"' "$T/pub/bystander")
+	waiting --notify -t 60
+	reported "$T/pub/bystander"
+	kill -TERM $launcher
+	ends_with 143
+	expect "$(ours)" "$pid"
+}
+
+# interrupted_by SIGNAL STATUS: the start is, and leaves nothing.
+interrupted_by() {
+	waiting --notify -p "$T/app.pid"
+	kill "-$1" $launcher
+	ends_with "$2"
+	expect "$stderr" "daemonize: interrupted by signal $(kill -l "$1") ($1) while waiting for target"
+	nothing_is_left
+}
+
+@test "SIGINT to the start that waits ends the daemon, and the start by that signal" { interrupted_by INT 130; }
+@test "SIGTERM to the start that waits ends the daemon, and the start by that signal" { interrupted_by TERM 143; }
+@test "SIGHUP to the start that waits ends the daemon, and the start by that signal" { interrupted_by HUP 129; }
+@test "SIGQUIT to the start that waits ends the daemon, and the start by that signal" { interrupted_by QUIT 131; }
+
+@test "SIGINT during a wait for -s or --notify-fd leaves nothing either" {
+	for wait in "-s 60" "--notify-fd 5"; do
+		# shellcheck disable=SC2086 # an option and its value
+		waiting $wait -p "$T/app.pid"
+		kill -INT $launcher
+		ends_with 130
+		nothing_is_left
+		rm "$report"
+	done
+}
+
+@test "SIGINT at any moment of a start leaves nothing, or a daemon that is up" {
+	for delay in 0 0.001 0.002 0.003 0.004 0.005 0.006 0.008 0.01 0.012 0.015 0.02; do
+		env --default-signal=INT "$T/bin/daemonize" -s 0.005 -p "$T/app.pid" sleep 600 2>"$T/stderr" &
+		launcher=$!
+		sleep $delay
+		kill -INT $launcher || true
+		ends_with '@(0|130)'
+		if [ "$status" = 0 ]; then
+			expect "$(ours)" "$(cat "$T/app.pid")"
+			daemonize --stop -p "$T/app.pid"
+		fi
+		nothing_is_left
+	done
+}
+
+@test "a caller's ignored SIGHUP, as under nohup, stays ignored" {
+	from --ignore HUP
+	waiting -v --notify
+	kill -HUP $launcher
+	say STATUS=on
+	wait_until 10 says "says: on"
+	say READY=1
+	ends_with 0
+	alive "$pid"
+}
+
+@test "SIGKILL to the start that waits leaves the daemon, and a pidfile that is right" {
+	waiting --notify -p "$T/app.pid"
+	kill -KILL $launcher
+	ends_with 137
+	alive "$pid"
+	expect "$(cat "$T/app.pid")" "$pid"
+	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" target dump "$report"
+}
+
+@test "a start that cannot print the PID leaves nothing" {
+	[ -e /dev/full ] || skip "needs /dev/full"
+	fails 1 "daemonize: cannot print the PID: *" \
+		sh -c 'exec daemonize -P -s 0.1 -p "$1/app.pid" target dump "$2" >/dev/full' sh "$T" "$report"
+	nothing_is_left
+}
+
+# ---- The line on a terminal ----
+
+# on_terminal ARGUMENT...: what the program writes on a terminal is in $output.
+on_terminal() {
+	need script
+	note on_terminal daemonize "$@"
+	run script -qec "daemonize ${*@Q}" /dev/null </dev/null
+}
+
+@test "a wait of more than a second shows what is waited for, and for how long; in the end the line is erased" {
+	on_terminal -s 2.3 target dump "$report"
+	expect "$status" 0
+	expect "$output" $'*\r\E[Kwaiting for \'target\' to stay up, 1 s\r\E[Kwaiting for \'target\' to stay up, 2 s\r\E[K'
+}
+
+@test "the line shows the latest STATUS=" {
+	app 'target send STATUS=first STATUS=second' 'sleep 1.2' \
+		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	on_terminal --notify app
+	expect "$status" 0
+	expect "$output" $'\r\E[Kwaiting for \'app\' to be ready, 1 s: second\r\E[K'
+}
+
+@test "the line is erased before a message" {
+	on_terminal --notify -t 1.2 target dump "$report"
+	expect "$status" 124
+	expect "$output" $'\r\E[Kwaiting for *\r\E[Kdaemonize: gave up waiting: *'
+}
+
+@test "the line is no longer than the terminal is wide, and without control characters" {
+	need script
+	run script -qec "stty cols 40; daemonize --notify -t 1.2 target notify \
+		\"\$(printf 'STATUS=\\033[2Jxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx')\" '$report'" /dev/null </dev/null
+	expect "$status" 124
+	line=${output#$'\r\E[K'}
+	line=${line%%$'\r'*}
+	expect "$line" "waiting for *"
+	expect "${#line}" 39
+	[[ $line != *$'\E'* ]]
+}
+
+@test "a wait of less than a second shows nothing on a terminal" {
+	on_terminal -s 0.3 target dump "$report"
+	expect "$status" 0
+	expect "$output" ""
+}
+
+@test "a wait shows nothing where standard error is no terminal" {
+	need script
+	run -0 --separate-stderr script -qec "daemonize -s 1.2 target dump '$report' 2>'$T/stderr'" /dev/null </dev/null
+	expect "$output$stderr" ""
+	[ ! -s "$T/stderr" ]
+}
+
+@test "Ctrl-C on the terminal ends the wait, and the daemon" {
+	need tmux
+	tmux -S "$T/tmux" -f /dev/null new-session -d \
+		"trap : INT; daemonize --notify -p '$T/app.pid' target dump '$report'; echo \$? >'$T/pub/status'"
+	reported "$report"
+	tmux -S "$T/tmux" send-keys C-c
+	wait_until 20 test -s "$T/pub/status"
+	expect "$(cat "$T/pub/status")" 130
+	wait_until 10 nothing_is_left
+}
+
+# ---- No cost, no surprise ----
+
+# calls OPTION...: those which only a start that waits should need.
+calls() {
+	strace -f -qq -o "$T/trace" -e trace=socket,bind,pidfd_open,poll,ppoll,ioctl,rt_sigtimedwait \
+		daemonize "$@" sleep 0.2
+	sed 's/^[0-9]* *//; s/(.*//; /^[+-]/d' "$T/trace" | sort -u | paste -sd ' '
+}
+
+@test "a start that asks for no readiness makes none of the system calls for it" {
+	need strace
+	expect "$(calls)" ""
+	expect "$(calls -p "$T/app.pid")" ""
+}
+
+@test "the test of the system calls sees those of a start that waits" {
+	need strace
+	expect "$(calls -s 0.01)" "*pidfd_open*ppoll*"
+}
+
+@test "a wait sleeps: it does not poll" {
+	need strace
+	strace -qq -o "$T/trace" -e trace=ppoll,poll,nanosleep,clock_nanosleep,waitid \
+		daemonize -s 0.8 target dump "$report"
+	[ "$(wc -l <"$T/trace")" -lt 20 ]
+	expect "$(grep nanosleep "$T/trace")" ""
+}
+
+@test "without pidfds a wait ends the same" {
+	need strace
+	inject=(strace -qq -o /dev/null -e "inject=pidfd_open,pidfd_send_signal:error=ENOSYS")
+	run -0 "${inject[@]}" daemonize -s 0.2 -p "$T/app.pid" target dump "$report"
+	expect "$output" ""
+	daemonize --stop -p "$T/app.pid"
+	fails 4 "daemonize: target exited with status 7 after *" timeout 20 "${inject[@]}" daemonize -s 60 target exit 7
+}
+
+# wrong PATTERN ARGUMENT...: a usage error that says so; nothing has been started.
+wrong() {
+	fails 2 "daemonize: $1 Try 'daemonize --help'." daemonize "${@:2}" target dump "$report"
+	nothing_runs
+}
+
+@test "-s without a number of seconds is a usage error" {
+	for seconds in -1 x 1x 1,5 1e3 ' 1' inf; do
+		wrong "'$seconds' is no number of seconds." -s "$seconds"
+	done
+	wrong "*" -s ''
+}
+
+@test "-t without a number of seconds is a usage error" {
+	for seconds in -1 x 5m; do
+		wrong "'$seconds' is no number of seconds." --notify -t $seconds
+	done
+}
+
+@test "-t without anything to wait for is a usage error" { wrong "-t needs *" -t 5; }
+
+@test "--notify-fd takes numbers from 3 up" {
+	for fd in 0 1 2 -1 x 3,4 99999999999; do
+		wrong "'$fd' is no file descriptor from 3 up." --notify-fd "$fd"
+	done
+}
+
+@test "--notify and --notify-fd together are a usage error" { wrong "*exclude*" --notify --notify-fd 5; }
+
+@test "with -f there is nobody to wait: a usage error" {
+	wrong "*-f*" -f -s 1
+	wrong "*-f*" -f --notify
+	wrong "*-f*" -f --notify-fd 5
+}
+
+@test "--kill-after belongs to --stop" { wrong "--kill-after needs --stop." --kill-after 5; }

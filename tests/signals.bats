@@ -1,0 +1,104 @@
+#!/usr/bin/env bats
+# Dispositions and mask are what the daemon's author expects, not what the caller happened to have.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
+
+load helper
+
+@test "the terminal's stop signals are ignored, all others have their default" {
+	from --ignore HUP,INT,QUIT,PIPE,TERM,CHLD,USR1,USR2,ALRM,WINCH,RTMIN+3
+	start
+	expect "$(field ignored)" TSTP,TTIN,TTOU
+}
+
+@test "no signal is blocked" {
+	from --block HUP,INT,QUIT,PIPE,TERM,CHLD,USR1,TSTP,RTMIN+3
+	start
+	expect "$(field blocked)" ""
+}
+
+@test "no signal of the caller is pending" {
+	from --block USR1
+	start
+	expect "$(field pending)" ""
+}
+
+@test "SIGTERM ends a daemon whose caller ignored and blocked it" {
+	from --ignore TERM --block TERM
+	start
+	kill -TERM "$pid"
+	wait_until 5 gone "$pid"
+}
+
+@test "SIGPIPE ends a daemon whose caller ignored it" {
+	target with --ignore PIPE -- daemonize -o "$T/out" sh -c 'sh -c "kill -PIPE \$\$"; echo "status $?"'
+	wait_until 5 grep -q "status 141" "$T/out"
+}
+
+# ---- Asked for ----
+
+@test "--ignore-signal ignores a signal" {
+	start --ignore-signal HUP
+	expect "$(field ignored)" HUP,TSTP,TTIN,TTOU
+}
+
+@test "--ignore-signal takes a list, and may be repeated" {
+	start --ignore-signal HUP,INT --ignore-signal USR1
+	expect "$(field ignored)" HUP,INT,USR1,TSTP,TTIN,TTOU
+}
+
+@test "a signal may be named with or without SIG, in any case, or numbered" {
+	start --ignore-signal sighup,Int,SIGQUIT,13,usr1
+	expect "$(field ignored)" HUP,INT,QUIT,USR1,PIPE,TSTP,TTIN,TTOU
+}
+
+@test "real-time signals can be counted from both ends" {
+	start --ignore-signal RTMIN,RTMIN+1,sigrtmin+2
+	expect "$(field ignored)" TSTP,TTIN,TTOU,RTMIN+0,RTMIN+1,RTMIN+2
+	rm "$report"
+	start --ignore-signal RTMAX-1,RTMAX
+	expect "$(field ignored)" "TSTP,TTIN,TTOU,RTMIN+*,RTMIN+*"
+}
+
+@test "--default-signal gives a stop signal its default back" {
+	start --default-signal TSTP,TTIN
+	expect "$(field ignored)" TTOU
+}
+
+@test "the last word on a signal holds" {
+	start --ignore-signal HUP,USR1 --default-signal HUP --default-signal TTOU --ignore-signal TTOU
+	expect "$(field ignored)" USR1,TSTP,TTIN,TTOU
+}
+
+@test "an ignored signal does not end the daemon" {
+	start --ignore-signal USR1
+	kill -USR1 "$pid"
+	kill -CONT "$pid"
+	alive "$pid"
+	kill -USR2 "$pid"
+	wait_until 5 gone "$pid"
+}
+
+# ---- Refused ----
+
+@test "SIGKILL and SIGSTOP can be neither ignored nor given a default" {
+	for signal in KILL SIGKILL 9 STOP sigstop 19; do
+		fails 2 "daemonize: *$signal*" daemonize --ignore-signal "$signal" target dump "$report"
+		fails 2 "daemonize: *$signal*" daemonize --default-signal "HUP,$signal" target dump "$report"
+	done
+	nothing_runs
+}
+
+@test "what is no signal is refused" {
+	for signal in NOSUCH SIG SIGSIGHUP HUPX 0 -1 999 1x 0x1 RTMIN+99 RTMAX+1 RTMIN-1 RTMIN+ RTMINUS; do
+		echo "signal: $signal"
+		fails 2 "daemonize: *'$signal'*" daemonize --ignore-signal "$signal" target dump "$report"
+	done
+}
+
+@test "a list of signals with a hole is refused" {
+	for list in '' ',' 'HUP,' ',HUP' 'HUP,,INT' 'HUP, INT'; do
+		echo "list: '$list'"
+		fails 2 "daemonize: *" daemonize --ignore-signal "$list" target dump "$report"
+		fails 2 "daemonize: *" daemonize --default-signal "$list" target dump "$report"
+	done
+}

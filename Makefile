@@ -13,6 +13,8 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wca
 	-Wdouble-promotion
 COMPILE = $(CC) -std=c11 $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 TOOLS = tests/target tests/racer
+TORTURE = tests/torture/idle tests/torture/oldkernel tests/torture/race tests/torture/static \
+	tests/torture/sweep
 
 all: daemonize
 
@@ -30,9 +32,29 @@ tests/target: tests/target.c
 tests/racer: tests/racer.c
 	$(COMPILE) -o $@ tests/racer.c
 
+tests/torture/idle: tests/torture/idle.c
+	$(COMPILE) -static -o $@ tests/torture/idle.c
+
+tests/torture/oldkernel: tests/torture/oldkernel.c
+	$(COMPILE) -o $@ tests/torture/oldkernel.c
+
+tests/torture/race: tests/torture/race.c tests/torture/lab.c tests/torture/lab.h
+	$(COMPILE) -o $@ tests/torture/race.c tests/torture/lab.c
+
+tests/torture/static: daemonize.c
+	$$(command -v musl-gcc || echo $(CC)) -std=c11 $(CFLAGS) -static -o $@ daemonize.c
+
+tests/torture/sweep: tests/torture/sweep.c tests/torture/inject.c tests/torture/inject.h \
+	tests/torture/lab.c tests/torture/lab.h
+	$(COMPILE) -o $@ tests/torture/sweep.c tests/torture/inject.c tests/torture/lab.c
+
 # DAEMONIZE=program tests another; ROUNDS=300 races longer.
 check: daemonize $(TOOLS)
 	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) tests
+
+# x86-64 Linux, some minutes. ROUNDS=300 races longer.
+torture: daemonize $(TORTURE)
+	tests/torture/run
 
 lint:
 	@.ci/lint
@@ -46,4 +68,4 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/daemonize $(DESTDIR)$(MANDIR)/man1/daemonize.1
 
 clean:
-	rm -f daemonize $(TOOLS)
+	rm -f daemonize $(TOOLS) $(TORTURE)

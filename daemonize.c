@@ -90,6 +90,9 @@ enum exit_status {
 	EXIT_NOT_FOUND = 127,
 };
 
+/* LSB, "Init Script Actions". */
+enum lsb_status { LSB_RUNNING = 0, LSB_DEAD = 1, LSB_NOT_RUNNING = 3, LSB_UNKNOWN = 4 };
+
 enum {
 	FIRST_LOCK_FD = 10, /* clear of the low numbers that shell scripts use */
 	PIDFILE_MODE = 0644,
@@ -129,6 +132,7 @@ enum step {
 	STEP_PIDFILE_TYPE,
 	STEP_PIDFILE_LINKS,
 	STEP_PIDFILE_OWNER,
+	STEP_PIDFILE_READ,
 	STEP_PIDFILE_LOCK,
 	STEP_PIDFILE_LOST,
 	STEP_PIDFILE_WRITE,
@@ -169,6 +173,7 @@ static const struct {
 	[STEP_PIDFILE_TYPE] = {OF_PIDFILE, "use pidfile", "it is not a regular file", NULL},
 	[STEP_PIDFILE_LINKS] = {OF_PIDFILE, "use pidfile", "it has another hard link", NULL},
 	[STEP_PIDFILE_OWNER] = {OF_PIDFILE, "use pidfile", "it belongs to another user", NULL},
+	[STEP_PIDFILE_READ] = {OF_PIDFILE, "read pidfile", NULL, NULL},
 	[STEP_PIDFILE_LOCK] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
 	[STEP_PIDFILE_LOST] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
 	[STEP_PIDFILE_WRITE] = {OF_PIDFILE, "write pidfile", NULL,
@@ -262,7 +267,8 @@ struct plan {
 /* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
 struct report {
 	enum step step;
-	int error; /* 0: the step is done */
+	bool failed;
+	int error;
 	pid_t pid;
 };
 
@@ -293,7 +299,8 @@ struct owner {
 static struct {
 	int fd; /* in the foreground, a copy of the caller's */
 	bool verbose;
-} diagnostics = {STDERR_FILENO, false};
+	int failure; /* the exit status of EXIT_SETUP: to LSB's --status, 1 would mean "dead" */
+} diagnostics = {STDERR_FILENO, false, EXIT_SETUP};
 
 /* A name with a line break or an escape in it must not look like, or do, anything else. */
 static void make_harmless(char *line)
@@ -352,7 +359,7 @@ __attribute__((format(printf, 2, 3))) static _Noreturn void die(enum exit_status
 	va_start(arguments, format);
 	diagnose(format, arguments);
 	va_end(arguments);
-	exit((int)status);
+	exit(status == EXIT_SETUP ? diagnostics.failure : (int)status);
 }
 
 #define die_usage(format, ...) die(EXIT_USAGE, format ". Try 'daemonize --help'.", __VA_ARGS__)
@@ -839,7 +846,7 @@ static bool parse_duration(const char *text, int64_t *duration)
 		*duration = NEVER;
 		return true;
 	}
-	if (!is_digit(*text == '.' ? text[1] : *text))
+	if (!is_digit(text[*text == '.']))
 		return false;
 	for (; is_digit(*text) && seconds <= SECONDS_MAX; text++)
 		seconds = 10 * seconds + (*text - '0');
@@ -873,7 +880,7 @@ static bool parse_signal(const char *text, int *number)
 		return false;
 	text += 5;
 	value = 0;
-	if (*text && (*text != (from_end ? '-' : '+') || !parse_number(text + 1, 10, 64, &value)))
+	if (*text && (*text != "+-"[from_end] || !parse_number(text + 1, 10, 64, &value)))
 		return false;
 	*number = from_end ? REALTIME_LAST - (int)value : REALTIME_FIRST + (int)value;
 	return *number >= REALTIME_FIRST && *number <= REALTIME_LAST;
@@ -1052,6 +1059,8 @@ static void options_mode(struct options *opt, enum mode mode, const char *signal
 	if (signal_name && !parse_signal(signal_name, &opt->signal))
 		die_usage("'%s' is no signal", signal_name);
 	opt->mode = mode;
+	if (mode == MODE_STATUS)
+		diagnostics.failure = LSB_UNKNOWN;
 }
 
 static void options_if_running(struct options *opt, enum if_running if_running)
@@ -1334,6 +1343,13 @@ static void path_writable_or_die(const char *what, const char *path)
 
 /* ---- Identity: resolved here, in the launcher; assumed in the daemon ---------------------- */
 
+/* getpwnam(3): what errno may be left at where there is merely no entry. */
+static bool is_lookup_error(int error)
+{
+	return error && error != ENOENT && error != ESRCH && error != ERANGE && error != EBADF &&
+	       error != EPERM && error != ENOTTY;
+}
+
 static const struct passwd *user_or_die(const char *name, struct identity *id)
 {
 	unsigned long number;
@@ -1344,7 +1360,7 @@ static const struct passwd *user_or_die(const char *name, struct identity *id)
 	entry = getpwnam(name);
 	if (!entry && is_number)
 		entry = getpwuid((uid_t)number);
-	if (!entry && !is_number && errno && errno != ENOENT && errno != ESRCH)
+	if (!entry && !is_number && is_lookup_error(errno))
 		die(EXIT_SETUP, "cannot look up user '%s': %s", name, strerror(errno));
 	if (!entry && !is_number)
 		die(EXIT_SETUP, "unknown user '%s'", name);
@@ -1372,8 +1388,14 @@ static void identity_groups(struct identity *id, const struct passwd *user)
 	id->groups = groups;
 	id->groups[0] = id->gid;
 	id->n_groups = user ? NGROUPS_MAX : 1;
-	if (user && list_groups(user->pw_name, id->gid, groups, &id->n_groups) == -1)
-		die(EXIT_SETUP, "user '%s' is in too many groups", user->pw_name);
+	if (!user)
+		return;
+	/* glibc calls it a success where it could not read the group database. */
+	errno = 0;
+	if (list_groups(user->pw_name, id->gid, groups, &id->n_groups) == -1 ||
+		is_lookup_error(errno))
+		die(EXIT_SETUP, "cannot look up the groups of user '%s': %s", user->pw_name,
+			strerror(errno));
 }
 
 /* As login(1) sets it: below -E. */
@@ -1618,7 +1640,7 @@ static int lock_record(int fd, int command, short type, struct flock *found)
 	return result;
 }
 
-/* Returns the PID in the file; 0 if what is there is none. */
+/* Returns the PID in the file; 0 if what is there is none; -1 if it cannot be read. */
 static pid_t pidfile_number(int fd)
 {
 	char text[32];
@@ -1627,7 +1649,7 @@ static pid_t pidfile_number(int fd)
 	char *end;
 
 	if (size <= 0)
-		return 0;
+		return (pid_t)size;
 	text[size] = '\0';
 	if (!is_digit(text[strspn(text, " \t")]))
 		return 0;
@@ -1689,6 +1711,8 @@ static enum step pidfile_look(const char *path, const struct identity *id, struc
 	owner->exists = true;
 	owner->status = status;
 	owner->number = pidfile_number(fd);
+	if (owner->number == -1)
+		return STEP_PIDFILE_READ;
 	if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
 		return STEP_PIDFILE_LOCK;
 	owner->locked = lock.l_type != F_UNLCK;
@@ -1773,11 +1797,15 @@ static enum step pidfile_claim(const char *path, const struct identity *id, pid_
 	struct stat *status)
 {
 	enum step step = pidfile_open_locked(path, id, fd, status);
+	pid_t number;
 	int saved;
 
 	if (step)
 		return step;
-	if (pidfile_number_runs(pidfile_number(*fd), launcher, status)) {
+	number = pidfile_number(*fd);
+	if (number == -1)
+		return STEP_PIDFILE_READ;
+	if (pidfile_number_runs(number, launcher, status)) {
 		close(*fd);
 		return STEP_PIDFILE_LOST;
 	}
@@ -1799,6 +1827,7 @@ static enum step pidfile_take(const char *path, const struct identity *id, pid_t
 {
 	struct stat claimed, locked;
 	enum step step;
+	pid_t number;
 	int fd;
 
 	for (;; close(*lock_fd)) {
@@ -1814,8 +1843,11 @@ static enum step pidfile_take(const char *path, const struct identity *id, pid_t
 			return STEP_PIDFILE_LOCK;
 		if (locked.st_nlink == 0 || !same_file(&claimed, &locked))
 			continue; /* removed or replaced in the gap */
-		if (pidfile_number(*lock_fd) == getpid())
+		number = pidfile_number(*lock_fd);
+		if (number == getpid())
 			return STEP_DONE;
+		if (number == -1)
+			return STEP_PIDFILE_READ;
 		close(*lock_fd);
 		return STEP_PIDFILE_LOST;
 	}
@@ -2099,7 +2131,7 @@ static int close_listed(const struct plan *plan, const char *directory)
 {
 	struct dirent *entry;
 	unsigned long fd;
-	bool closed = true;
+	bool closed = true, failed;
 	DIR *list = opendir(directory);
 
 	if (!list)
@@ -2107,13 +2139,14 @@ static int close_listed(const struct plan *plan, const char *directory)
 	while (closed) {
 		closed = false;
 		rewinddir(list);
-		while ((entry = readdir(list)))
+		while (errno = 0, (entry = readdir(list)))
 			if (parse_number(entry->d_name, 10, INT_MAX, &fd) &&
 				(int)fd != dirfd(list) && !is_kept(plan, (int)fd))
 				closed |= close((int)fd) == 0;
 	}
+	failed = errno != 0;
 	closedir(list);
-	return 0;
+	return failed ? -1 : 0;
 }
 
 /* The last resort. fds above a limit that was lowered later are out of its reach. */
@@ -2158,9 +2191,9 @@ static int reset_signals(const sigset_t *ignore)
 
 /* ---- The daemon-to-be: every step is a must() --------------------------------------------- */
 
-static bool report(const struct plan *plan, enum step step, int error)
+static bool report(const struct plan *plan, enum step step, bool failed, int error)
 {
-	struct report report = {.step = step, .error = error, .pid = getpid()};
+	struct report report = {.step = step, .failed = failed, .error = error, .pid = getpid()};
 
 	return write(plan->channel_fd, &report, sizeof report) == (ssize_t)sizeof report;
 }
@@ -2187,7 +2220,7 @@ static void must(const struct plan *plan, enum step step, bool done)
 		verbose_step(plan, step);
 	else if (!done || (diagnostics.verbose && steps[step].done))
 		/* A launcher that was killed hears nothing: that is no reason not to go on. */
-		(void)report(plan, step, done ? 0 : error);
+		(void)report(plan, step, !done, error);
 	if (!done)
 		_exit(EXIT_SETUP);
 }
@@ -2336,7 +2369,7 @@ static _Noreturn void detach(struct plan *plan)
 		_exit(EXIT_UP);
 	must(plan, STEP_FORK_AGAIN, pid == 0);
 	/* The launcher could not tell our end without our PID. */
-	if (!report(plan, STEP_BORN, 0))
+	if (!report(plan, STEP_BORN, false, 0))
 		_exit(EXIT_SETUP);
 	become_daemon(plan);
 }
@@ -2356,7 +2389,7 @@ static bool listen_to(const struct plan *plan, int fd, struct attempt *attempt)
 		}
 		if (report.step == STEP_BORN)
 			attempt->daemon = report.pid;
-		else if (report.error)
+		else if (report.failed)
 			attempt->failure = report;
 		else
 			verbose_step(plan, report.step);
@@ -2404,11 +2437,15 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 		die_of_step(plan, STEP_FORK, errno);
 	if (attempt->middle == 0)
 		detach(plan);
-	if (close(channel[1]) == -1 || !listen_to(plan, channel[0], attempt)) {
-		/* What cannot be heard must not run. Until it is reaped, the PID is the child's. */
-		attempt->failure = (struct report){STEP_CHANNEL, errno, 0};
+	close(channel[1]); /* it is closed on Linux, whatever it says: close(2) */
+	if (!listen_to(plan, channel[0], attempt)) {
+		/* What cannot be heard must not run. Until they are reaped, the PIDs are ours. */
+		attempt->failure =
+			(struct report){.step = STEP_CHANNEL, .failed = true, .error = errno};
 		kill(attempt->middle, SIGKILL);
 		kill(-attempt->middle, SIGKILL);
+		while (waitpid(-attempt->middle, NULL, 0) > 0)
+			;
 	}
 	close(channel[0]);
 }
@@ -2982,7 +3019,7 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 
 static int print_or_die(const char *text)
 {
-	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
+	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF || ferror(stdout))
 		die(EXIT_SETUP, "cannot write to standard output: %s", strerror(errno));
 	return EXIT_UP;
 }
@@ -3120,9 +3157,6 @@ struct target {
 	int status; /* the exit status for this one */
 };
 
-/* LSB, "Init Script Actions". */
-enum lsb_status { LSB_RUNNING = 0, LSB_DEAD = 1, LSB_NOT_RUNNING = 3, LSB_UNKNOWN = 4 };
-
 static void complain_of_step(const char *path, enum step step)
 {
 	complain("cannot %s '%s': %s", steps[step].verb, path, step_why(step, errno));
@@ -3251,9 +3285,12 @@ static bool target_find(struct target *target)
 		pid = owner->pid;
 		target->watch_fd = process_watch(pid);
 		step = pidfile_look_settled(target->path, NULL, owner);
-		if (step == STEP_DONE && owner->running && owner->pid == pid)
+		if (step)
+			complain_of_step(target->path, step);
+		else if (owner->running && owner->pid == pid)
 			return true;
-		target->ended = true;
+		else
+			target->ended = true;
 	} else
 		target->ended = true;
 	return false;

@@ -201,7 +201,7 @@ $T/none.pid: not running"
 @test "--status into a full device is no success" {
 	[ -e /dev/full ] || skip "needs /dev/full"
 	up
-	run -1 sh -c 'daemonize --status -p "$1" >/dev/full' sh "$T/app.pid"
+	run -4 sh -c 'daemonize --status -p "$1" >/dev/full' sh "$T/app.pid"
 }
 
 @test "--status of a daemon that waits to be ready is running" {

@@ -37,13 +37,15 @@ static _Noreturn void run_when_flag_falls(const int flag[2], FILE *output, char 
 
 static struct starter line_up(const int flag[2], char **command)
 {
-	struct starter starter = {.output = tmpfile()};
+	struct starter starter = {.output = tmpfile(), .pid = -1};
 
-	if (starter.output == NULL)
-		fail("tmpfile");
-	starter.pid = fork();
-	if (starter.pid == -1)
-		fail("fork");
+	if (starter.output != NULL)
+		starter.pid = fork();
+	if (starter.pid == -1) {
+		if (starter.output != NULL)
+			fclose(starter.output);
+		fail("a starter");
+	}
 	if (starter.pid == 0)
 		run_when_flag_falls(flag, starter.output, command);
 	return starter;

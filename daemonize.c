@@ -1176,8 +1176,6 @@ static void options_check(const struct options *opt)
 
 static void options_parse(struct options *opt, int argc, char **argv)
 {
-	int letter;
-
 	*opt = (struct options){.umask = DEFAULT_UMASK,
 		.notify_fd = -1,
 		.startsecs = -1,
@@ -1189,12 +1187,17 @@ static void options_parse(struct options *opt, int argc, char **argv)
 	sigaddset(&opt->ignore, SIGTTOU);
 	if (argc < 1)
 		die_usage("%s", "no command given");
-	while ((letter = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+	for (;;) {
+		/* Where optind points after an error is each libc's own affair. */
+		const char *word = argv[optind];
+		int letter = getopt_long(argc, argv, short_options, long_options, NULL);
+
+		if (letter == -1)
+			break;
 		if (letter == '?' || letter == ':')
-			die_unknown(letter, argv[optind - 1]);
+			die_unknown(letter, word);
 		if (optarg && !*optarg)
-			die_usage("option '%s' needs an argument, not an empty string",
-				argv[optind - (*argv[optind - 1] ? 1 : 2)]);
+			die_usage("option '%s' needs an argument, not an empty string", word);
 		options_record(opt, letter, optarg ? optarg : argv[0]);
 	}
 	opt->command = argv + optind;

@@ -261,7 +261,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 
 @test "no memory for the command is an error that says so" {
 	need strace
-	fails 126 "daemonize: *'target'*Cannot allocate memory" \
+	fails 126 "daemonize: *'target'*[Mm]emory" \
 		strace -f -qq -o "$T/trace" -P "$T/bin/target" -e inject=execve:error=ENOMEM \
 		daemonize -p "$T/app.pid" target dump "$report"
 	[ ! -e "$T/app.pid" ]

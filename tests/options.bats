@@ -24,7 +24,10 @@ each_misused() {
 @test "an unknown long option is named" { misuse "*'--nosuch'*" --nosuch target dump "$report"; }
 @test "an unknown long option with a value is named" { misuse "*--nosuch*" --nosuch=x target dump "$report"; }
 @test "an unknown short option is named" { misuse "*-X*" -X target dump "$report"; }
-@test "an unknown short option in a bundle is named" { misuse "*-X*" -aX target dump "$report"; }
+@test "an unknown short option in a bundle is named" {
+	misuse "*'-X'*" -aX target dump "$report"
+	misuse "*'-X'*" --truncate -Xa target dump "$report"
+}
 @test "a missing command is an error" { misuse "*command*"; }
 @test "a missing command is an error, after options too" { misuse "*command*" -p "$T/app.pid" -o "$T/log"; }
 @test "a missing command is an error, after -- too" { misuse "*command*" -p "$T/app.pid" --; }

@@ -111,6 +111,7 @@ enum {
 #define STOP_TIMEOUT (10 * NANOSECONDS)	 /* -t of --stop */
 #define AT_ONCE (2 * NANOSECONDS)	 /* who exits with 0 before that may be in the background */
 #define HEAR_OUT (NANOSECONDS / 2)	 /* for one who says READY=1 and has more to say */
+#define LOGGER_TRIAL (NANOSECONDS / 10)	 /* a logger that ends before that cannot have started */
 #define TERM_GRACE (5 * NANOSECONDS)	 /* between TERM and KILL for a start that has failed */
 
 /*
@@ -211,7 +212,7 @@ struct options {
 	const char *group;
 	const char *root;
 	const char *directory; /* NULL: not given, which means "/" */
-	const char *stream[3]; /* NULL: /dev/null; "-": the caller's */
+	const char *stream[3]; /* NULL: /dev/null; "-": the caller's; "|command": a logger */
 	bool truncate;
 	bool foreground;
 	bool no_core;
@@ -1128,6 +1129,19 @@ static void options_record(struct options *opt, int letter, char *argument)
 	}
 }
 
+/* -o '|command': the stream goes to a shell command. */
+static bool is_logger(const struct options *opt, int number)
+{
+	return number != STDIN_FILENO && opt->stream[number] && *opt->stream[number] == '|';
+}
+
+/* A stream that goes to, or comes from, a file that the user has named. */
+static bool is_file(const struct options *opt, int number)
+{
+	return opt->stream[number] && strcmp(opt->stream[number], "-") != 0 &&
+	       !is_logger(opt, number);
+}
+
 static bool waits_for_readiness(const struct options *opt)
 {
 	return opt->startsecs >= 0 || opt->notify || opt->notify_fd != -1;
@@ -1154,6 +1168,9 @@ static void options_check_start(const struct options *opt)
 		die_usage("%s", "with -f nobody stays to wait for -s, --notify or --notify-fd");
 	if (opt->notify && opt->notify_fd != -1)
 		die_usage("%s", "--notify and --notify-fd exclude each other");
+	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
+		if (is_logger(opt, i) && !opt->stream[i][strspn(opt->stream[i], "| \t")])
+			die_usage("'%s' names no command", opt->stream[i]);
 	for (size_t i = 0; i < opt->n_keep; i++)
 		if (opt->keep[i] == opt->notify_fd)
 			die_usage("file descriptor %d is for --notify-fd, not for -k",
@@ -1875,11 +1892,19 @@ static void pidfile_remove(const char *path, const struct identity *id, pid_t nu
 
 /* ---- Already running: refuse, be content, or wait ----------------------------------------- */
 
+static const char *owner_text(char text[32], pid_t pid)
+{
+	if (pid <= 0)
+		return "in another PID namespace";
+	snprintf(text, 32, "pid %ld", (long)pid);
+	return text;
+}
+
 static _Noreturn void die_running(pid_t pid)
 {
-	if (pid > 0)
-		die(EXIT_RUNNING, "already running (pid %ld)", (long)pid);
-	die(EXIT_RUNNING, "already running (in another PID namespace)");
+	char text[32];
+
+	die(EXIT_RUNNING, "already running (%s)", owner_text(text, pid));
 }
 
 /* Looks again until it is settled. What is not by the limit, is another's lock. */
@@ -1935,7 +1960,7 @@ static void settle_pidfile(const struct plan *plan)
 {
 	const struct options *opt = plan->opt;
 	struct owner owner;
-	char text[32];
+	char who[32], text[32];
 
 	while ((owner = pidfile_owner_or_die(plan)).running) {
 		if (opt->if_running == IF_RUNNING_OK)
@@ -1943,9 +1968,9 @@ static void settle_pidfile(const struct plan *plan)
 		if (opt->if_running == IF_RUNNING_REFUSE)
 			die_running(owner.pid);
 		if (clock_read(CLOCK_MONOTONIC) >= plan->wait_deadline)
-			die(EXIT_GAVE_UP, "gave up waiting: still running (pid %ld) after %s",
-				(long)owner.pid, seconds_text(text, opt->wait));
-		verbose("waiting for pid %ld to end", (long)owner.pid);
+			die(EXIT_GAVE_UP, "gave up waiting: still running (%s) after %s",
+				owner_text(who, owner.pid), seconds_text(text, opt->wait));
+		verbose("waiting for the other to end (%s)", owner_text(who, owner.pid));
 		await_owner_end(plan, &owner);
 	}
 	verbose("nobody runs under pidfile '%s'", opt->pidfile);
@@ -2055,16 +2080,16 @@ static int stream_open_or_die(const struct options *opt, int number, bool create
 	struct stat *status)
 {
 	const char *path = opt->stream[number];
-	const bool is_log = number != STDIN_FILENO;
-	int flags = is_log ? O_WRONLY | O_APPEND : O_RDONLY;
+	const bool output = number != STDIN_FILENO;
+	int flags = output ? O_WRONLY | O_APPEND : O_RDONLY;
 	int fd;
 
-	if (is_log && opt->user)
+	if (output && opt->user)
 		flags |= O_NOFOLLOW;
-	if (is_log && create)
+	if (output && create)
 		flags |= O_CREAT;
 	fd = open(path, flags | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOG_MODE);
-	if (fd == -1 && errno == ENOENT && is_log && !create)
+	if (fd == -1 && errno == ENOENT && output && !create)
 		return -1;
 	if (fd == -1 && (flags & O_NOFOLLOW) && (errno == ELOOP || errno == EMLINK))
 		die(EXIT_SETUP, "cannot open '%s': with -u, a log must not be a symbolic link",
@@ -2088,11 +2113,11 @@ static void open_streams_or_die(struct plan *plan, bool create)
 	int *fd = plan->stream_fd;
 
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
-		if (fd[i] != -1 || (opt->stream[i] && !strcmp(opt->stream[i], "-")))
+		if (fd[i] != -1)
 			continue;
-		if (opt->stream[i])
+		if (is_file(opt, i))
 			fd[i] = stream_open_or_die(opt, i, create, &status[i]);
-		else if ((fd[i] = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+		else if (!opt->stream[i] && (fd[i] = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
 			die(EXIT_SETUP, "cannot open '/dev/null': %s", strerror(errno));
 		if (fd[i] != -1 && i != STDIN_FILENO && S_ISREG(status[i].st_mode))
 			plan->log_size[i] = opt->truncate ? 0 : status[i].st_size;
@@ -2190,6 +2215,118 @@ static int reset_signals(const sigset_t *ignore)
 	}
 	sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* ---- Loggers: -o '|command' ---------------------------------------------------------------- *
+ *
+ * A shell command reads the stream from a pipe. It runs as the caller would run it, in the caller's
+ * directory, as logs are opened by the caller; but in a session of its own, neither a child of
+ * the daemon nor of its family. It ends as it likes when nobody has the pipe open any more.
+ */
+
+static struct logger {
+	const char *stream; /* "|command" */
+	pid_t group;	    /* process group, and session */
+	int fd;		    /* the writing end of the pipe */
+} loggers[2];
+static size_t n_loggers;
+
+/* In the second child: a session's leader could acquire a terminal by writing to one. */
+static _Noreturn void become_logger(const struct logger *logger, int read_fd)
+{
+	const struct plan keep_none = {.n_keep = 0};
+	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	sigset_t ignore_none;
+
+	sigemptyset(&ignore_none);
+	unsetenv("NOTIFY_SOCKET"); /* the daemon's */
+	if (dup2(read_fd, STDIN_FILENO) != -1 && dup2(null_fd, STDOUT_FILENO) != -1 &&
+		dup2(null_fd, STDERR_FILENO) != -1 && close_others(&keep_none) == 0 &&
+		reset_signals(&ignore_none) == 0)
+		execl("/bin/sh", "sh", "-c", logger->stream + 1, (char *)NULL);
+	_exit(EXIT_CANNOT_EXECUTE);
+}
+
+static void logger_start_or_die(const char *stream)
+{
+	struct logger *logger = &loggers[n_loggers];
+	int ends[2], status;
+	pid_t pid;
+
+	logger->stream = stream;
+	if (pipe_close_on_exec(ends) == -1)
+		die(EXIT_SETUP, "cannot make a pipe to '%s': %s", stream, strerror(errno));
+	logger->fd = ends[1];
+	logger->group = fork();
+	if (logger->group == 0) {
+		pid = setsid() == -1 ? -1 : fork();
+		if (pid == 0)
+			become_logger(logger, ends[0]);
+		_exit(pid == -1 ? errno : 0);
+	}
+	close(ends[0]);
+	if (logger->group != -1)
+		errno = waitpid(logger->group, &status, 0) == -1 ? errno
+			: WIFEXITED(status)			 ? WEXITSTATUS(status)
+								 : EINTR;
+	if (logger->group == -1 || errno)
+		die(EXIT_SETUP, "cannot fork for '%s': %s", stream, strerror(errno));
+	n_loggers++;
+	verbose("started '%s', to read from a pipe", stream + 1);
+}
+
+/* Waits for what we, the subreaper, have inherited of it. False if some of that is left. */
+static bool logger_reap(const struct logger *logger, int64_t deadline, int *status)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-logger->group, status, WNOHANG)) != -1) {
+		if (pid == 0 && clock_read(CLOCK_MONOTONIC) > deadline)
+			return false;
+		if (pid == 0)
+			nap(NAP);
+	}
+	return true;
+}
+
+/* For a start that has failed: at the end of their input they end; or else they are ended. */
+static void loggers_end(void)
+{
+	const int64_t deadline = deadline_in(TERM_GRACE);
+	int status;
+
+	for (size_t i = 0; i < n_loggers; i++)
+		close(loggers[i].fd);
+	for (size_t i = 0; i < n_loggers; i++)
+		if (!logger_reap(&loggers[i], deadline, &status)) {
+			kill(-loggers[i].group, SIGKILL);
+			logger_reap(&loggers[i], NEVER, &status);
+		}
+	n_loggers = 0;
+}
+
+/* They outlive us, if the start does not fail. The shell finds its command, or ends, soon. */
+static void start_loggers_or_die(struct plan *plan)
+{
+	const struct options *opt = plan->opt;
+	const int64_t deadline = deadline_in(LOGGER_TRIAL);
+	int status = 0;
+
+	atexit(loggers_end);
+	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++) {
+		if (!is_logger(opt, i))
+			continue;
+		if (n_loggers == 0 || strcmp(loggers[0].stream, opt->stream[i]) != 0)
+			logger_start_or_die(opt->stream[i]);
+		plan->stream_fd[i] = loggers[n_loggers - 1].fd;
+	}
+	for (size_t i = 0; i < n_loggers; i++) {
+		if (!poll_until(loggers[i].fd, deadline))
+			continue; /* somebody has the other end open */
+		logger_reap(&loggers[i], deadline_in(LOGGER_TRIAL), &status);
+		die(EXIT_SETUP, "cannot start '%s': it ended at once, with exit status %d",
+			loggers[i].stream, WEXITSTATUS(status));
+	}
 }
 
 /* ---- The daemon-to-be: every step is a must() --------------------------------------------- */
@@ -2590,9 +2727,8 @@ static void readiness_open_or_die(struct plan *plan, struct attempt *attempt)
 	int ends[2];
 
 	plan->ready_fd = plan->ready_write_fd = -1;
-	if (!waits_for_readiness(opt))
-		return;
-	attempt->had_children = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+	if (waits_for_readiness(opt) || opt->print_pid)
+		attempt->had_children = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 	if (opt->notify)
 		notify_open_or_die(plan);
 	if (opt->notify_fd == -1)
@@ -2760,6 +2896,9 @@ static bool is_family(const struct attempt *attempt, pid_t pid)
 	while (process_read(pid, &process)) {
 		if (process.session == attempt->middle)
 			return true;
+		for (size_t i = 0; i < n_loggers; i++)
+			if (process.session == loggers[i].group)
+				return false;
 		if (process.parent == getpid())
 			return !attempt->had_children;
 		if (process.parent <= 1)
@@ -2821,6 +2960,7 @@ static void bury(const struct plan *plan, const struct attempt *attempt)
 	if (plan->opt->pidfile)
 		pidfile_remove(plan->opt->pidfile, &plan->id, attempt->daemon);
 	notify_unbind();
+	loggers_end();
 }
 
 /* The last lines that this start wrote to a log, for the person who has just seen it fail. */
@@ -3055,7 +3195,7 @@ static void check_paths(const struct plan *plan)
 	struct stat status;
 
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-		if (opt->stream[i] && strcmp(opt->stream[i], "-") != 0) {
+		if (is_file(opt, i)) {
 			if (i != STDIN_FILENO)
 				check_log_or_die(opt->stream[i]);
 			else if (access(opt->stream[i], R_OK) == -1)
@@ -3126,11 +3266,15 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		plan.flock_fd = take_flock_or_die(&plan);
 	open_streams_or_die(&plan, true);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would reap our children unseen */
+	if (!opt->foreground) {
+		become_subreaper();
+		readiness_open_or_die(&plan, &attempt);
+	}
+	if (is_logger(opt, STDOUT_FILENO) || is_logger(opt, STDERR_FILENO))
+		start_loggers_or_die(&plan);
 	if (opt->foreground)
 		start_in_foreground(&plan);
-	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would reap our children unseen */
-	become_subreaper();
-	readiness_open_or_die(&plan, &attempt);
 	while (!launch(&plan, &attempt))
 		settle_pidfile(&plan);
 	if (waits_for_readiness(opt))
@@ -3142,6 +3286,7 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		bury(&plan, &attempt);
 		return EXIT_SETUP;
 	}
+	n_loggers = 0; /* they are the daemon's now */
 	return EXIT_UP;
 }
 
@@ -3204,6 +3349,7 @@ static void describe_process(pid_t pid, char *text, size_t size)
 static int status_of(const struct options *opt, const char *path)
 {
 	char details[1024] = "", line[PATH_MAX + sizeof details];
+	char who[32];
 	const bool several = opt->n_pidfiles > 1;
 	struct owner owner;
 	enum step step = pidfile_look_settled(path, NULL, &owner);
@@ -3216,14 +3362,12 @@ static int status_of(const struct options *opt, const char *path)
 	if (diagnostics.verbose && owner.running && owner.pid)
 		describe_process(owner.pid, details, sizeof details);
 	size = (size_t)snprintf(line, PATH_MAX, "%s%s", several ? path : "", several ? ": " : "");
-	if (!owner.running)
+	if (owner.running)
+		snprintf(line + size, sizeof line - size, "running (%s)%s",
+			owner_text(who, owner.pid), details);
+	else
 		snprintf(line + size, sizeof line - size, "not running%s",
 			owner.exists ? ", stale pidfile" : "");
-	else if (owner.pid)
-		snprintf(line + size, sizeof line - size, "running (pid %ld)%s", (long)owner.pid,
-			details);
-	else
-		snprintf(line + size, sizeof line - size, "running (in another PID namespace)");
 	make_harmless(line);
 	puts(line);
 	if (owner.running)
@@ -3424,7 +3568,7 @@ static const char help[] =
 	"Streams (default /dev/null) and file descriptors:\n"
 	"  -i, --stdin FILE           standard input; '-' keeps the caller's\n"
 	"  -o, --stdout FILE          standard output;  -e, --stderr FILE for errors\n"
-	"  -O, --output FILE          both\n"
+	"  -O, --output FILE          both;  '|command' in place of FILE pipes to it\n"
 	"  -a, --append, --truncate   add to logs (the default), or empty them first\n"
 	"  -k, --keep-fd LIST         leave these open: 3,5-7\n"
 	"State of the daemon:\n"

@@ -1,0 +1,192 @@
+#!/usr/bin/env bats
+# -o '|command': a stream that goes to a shell command.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
+
+load helper
+
+# The reader of these tests: what it has read stands in $T/log.
+reader="cat >>log"
+
+# says TEXT COMMAND: the text of a daemon that says TEXT on stdout and an error on stderr, then COMMAND.
+says() { echo "echo $1; echo error >&2; $2"; }
+
+has() { wait_until 10 is_text "$1" "$2"; }
+is_text() { expect "$(cat "$1")" "$2"; }
+
+runs() { expect "$(pgrep_ours "$1" | wc -l)" "$2"; }
+
+# pgrep_ours WORDS: the PIDs of what this test runs whose command line begins so.
+pgrep_ours() {
+	local pid
+
+	for pid in $(ours); do
+		[[ $(tr '\0' ' ' <"/proc/$pid/cmdline") != "$1 "* ]] || echo "$pid"
+	done
+}
+
+@test "-o '|command' pipes standard output to a shell command" {
+	daemonize -o "|$reader" -- sh -c "$(says output 'exec sleep 60')"
+	has log output
+}
+
+@test "-e '|command' pipes standard error" {
+	daemonize -e "|$reader" -- sh -c "$(says output 'exec sleep 60')"
+	has log error
+}
+
+@test "-O '|command' pipes both to one command" {
+	daemonize -O "|$reader" -- sh -c "$(says output 'exec sleep 60')"
+	has log $'output\nerror'
+	runs "sh -c cat" 1
+}
+
+@test "-o and -e with the same command pipe to one, too" {
+	daemonize -o "|$reader" -e "|$reader" -- sh -c "$(says output 'exec sleep 60')"
+	has log $'output\nerror'
+	runs "sh -c cat" 1
+}
+
+@test "-o and -e may pipe to two commands" {
+	daemonize -o "|cat >out" -e "|cat >err" -- sh -c "$(says output 'exec sleep 60')"
+	has out output
+	has err error
+}
+
+@test "-e may pipe, and -o be a file" {
+	daemonize -o out -e '|cat >err' -- sh -c "$(says output 'exec sleep 60')"
+	has out output
+	has err error
+}
+
+@test "it is a shell command: it may be a pipeline" {
+	daemonize -o '| tr a-z A-Z | cat >log' -- sh -c 'echo output'
+	has log OUTPUT
+}
+
+@test "a log that is named like a pipe needs its directory" {
+	daemonize -o './|log' -- sh -c 'echo output'
+	has '|log' output
+}
+
+@test "the command runs in the caller's directory, with default signals and no fds but its own" {
+	from --ignore HUP,PIPE,CHLD,INT --block TERM,USR1 --open 7,9,300
+	start -k 7 -p app.pid -l lock -c /tmp --notify-fd 5 -t 0.001 -o "|target dump $T/logger" || true
+	reported "$T/logger"
+	expect "$(field cwd "$T/logger")" "$T"
+	for key in ignored blocked; do
+		expect "$(field $key "$T/logger")" ""
+	done
+	expect "$(grep -c '^fd\.' "$T/logger")" 3
+	expect "$(field fd.0 "$T/logger")" "r *pipe*"
+	for fd in 1 2; do
+		expect "$(field fd.$fd "$T/logger")" "*/dev/null"
+	done
+}
+
+@test "the command is neither the daemon's child nor of its session, and can get no terminal" {
+	from --ctty
+	start -o "|target dump $T/logger"
+	reported "$T/logger"
+	logger=$(field pid "$T/logger")
+	expect "$(field tty "$T/logger")" "none"
+	[ "$(field sid "$T/logger")" != "$(field sid)" ]
+	[ "$(field pgid "$T/logger")" != "$(field pgid)" ]
+	[ "$(field sid "$T/logger")" != "$logger" ]
+	[ "$(ps -o ppid= -p "$logger")" -ne "$(field pid)" ]
+}
+
+@test "the command is the caller's, whatever -u says" {
+	need_root
+	daemonize -u nobody -o "|id -un >name; $reader" -- sh -c 'id -un; exec sleep 60'
+	has name root
+	has log nobody
+}
+
+@test "the command ends when the daemon does, and has read all of it" {
+	daemonize -p app.pid -o "|$reader" -- sh -c 'seq 10000; exec sleep 60'
+	daemonize --stop -p app.pid
+	wait_until 10 nothing_runs
+	expect "$(tail -n1 log)" 10000
+}
+
+@test "with -f, too, the command is not the daemon's child" {
+	daemonize -f -o "|$reader" -- sh -c 'ps -o comm= --ppid $$; echo end'
+	has log $'ps\nend'
+}
+
+@test "nobody waits for the command's own output" {
+	output=$(daemonize -P -o "|$reader" -- sleep 60)
+	alive "$output"
+}
+
+@test "a command that is not found is a failed start" {
+	fails 1 "daemonize: cannot start '|no-such-command': it ended at once, with exit status 127" \
+		daemonize -p app.pid -o '|no-such-command' -- sleep 60
+	[ ! -e app.pid ]
+	nothing_runs
+}
+
+@test "a command that fails at once is a failed start, and ends the other one" {
+	fails 1 "daemonize: cannot start '|exit 7': it ended at once, with exit status 7" \
+		daemonize -p app.pid -o "|$reader" -e '|exit 7' -- sleep 60
+	[ ! -e app.pid ]
+	nothing_runs
+}
+
+@test "with -f, too, a command that is not found is a failed start" {
+	fails 1 "daemonize: cannot start '|no-such-command': it ended at once*" \
+		daemonize -f -p app.pid -o '|no-such-command' -- sleep 60
+	[ ! -e app.pid ]
+}
+
+@test "a pipe to nothing is a usage error" {
+	for nothing in '|' '|  '; do
+		fails 2 "daemonize: '$nothing' names no command*" daemonize -o "$nothing" -- sleep 60
+	done
+}
+
+@test "the last words of a daemon that fails reach the command, which ends before the launcher does" {
+	fails 4 "daemonize: sh exited with status 3 after *" \
+		daemonize -s 5 -O "|$reader" -- sh -c 'echo why; exit 3'
+	expect "$(cat log)" why
+	nothing_runs
+}
+
+@test "a start that fails ends a command that does not end by itself" {
+	run -4 daemonize -s 5 -o '|sleep 60' -- sh -c 'exit 3'
+	nothing_runs
+}
+
+@test "a start that is interrupted leaves no command" {
+	"$T/bin/daemonize" --notify -o "|$reader" -- sleep 60 &
+	launcher=$!
+	wait_until 10 runs 'sleep 60' 1
+	kill -TERM $launcher
+	status=0
+	wait $launcher || status=$?
+	expect $status 143
+	nothing_runs
+}
+
+@test "a start that is refused starts no command" {
+	daemonize -p app.pid -- sleep 60
+	fails 3 "daemonize: already running*" daemonize -p app.pid -o "|$reader" -- sleep 60
+	[ ! -e log ]
+}
+
+@test "of many starts at once, one keeps its command" {
+	starters=()
+	for _ in 1 2 3 4 5 6 7 8; do
+		daemonize --ok-if-running -p app.pid -o "|$reader" -- sh -c 'echo up; exec sleep 60' &
+		starters+=($!)
+	done
+	wait "${starters[@]}"
+	has log up
+	wait_until 10 runs 'sh -c cat' 1
+}
+
+@test "the command does not hold the lock of -l" {
+	daemonize -p app.pid -l lock -o '|exec sleep 60' -- sleep 60
+	daemonize --stop -p app.pid
+	wait_until 5 flock -n lock true
+}

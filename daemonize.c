@@ -27,6 +27,11 @@
  *   - whoever writes or removes a pidfile has its write lock; the daemon keeps a read lock, on
  *     a read-only fd.
  *
+ * The file goes from leaves to main(). Read a start from start(): launch() forks and listens,
+ * detach() and become_daemon() are what the children do, await_ready_or_die() is --notify and the
+ * like. pidfile_look() and pidfile_take() are the two sides of the lock; --status and its kin
+ * are control_status() and its neighbours. Every system that differs is behind a shim.
+ *
  * References: PEP 3143; daemon(7); Stevens, Fenner, Rudoff, "UNIX Network Programming", 13.4;
  * fcntl_locking(2).
  */
@@ -2447,7 +2452,7 @@ static _Noreturn void execute_command(struct plan *plan)
 	_exit(EXIT_SETUP);
 }
 
-/* Turns this process into the daemon, in the order of the contract. */
+/* Turns this process into the daemon. The order matters: see each step. */
 static _Noreturn void become_daemon(struct plan *plan)
 {
 	const struct options *opt = plan->opt;

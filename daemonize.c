@@ -2452,7 +2452,10 @@ static _Noreturn void execute_command(struct plan *plan)
 	_exit(EXIT_SETUP);
 }
 
-/* Turns this process into the daemon. The order matters: see each step. */
+/*
+ * Turns this process into the daemon. All fds are closed before the pidfile is locked, since any
+ * close might drop the lock; what needs privileges is done while we have them.
+ */
 static _Noreturn void become_daemon(struct plan *plan)
 {
 	const struct options *opt = plan->opt;

@@ -70,8 +70,10 @@ pgrep_ours() {
 
 @test "the command runs in the caller's directory, with default signals and no fds but its own" {
 	from --ignore HUP,PIPE,CHLD,INT --block TERM,USR1 --open 7,9,300
-	start -k 7 -p app.pid -l lock -c /tmp --notify-fd 5 -t 0.001 -o "|target dump $T/logger" || true
+	"${caller[@]}" "$T/bin/daemonize" -k 7 -p app.pid -l lock -c /tmp --notify -o "|target dump $T/logger" \
+		target notify READY=1 "$report"
 	reported "$T/logger"
+	expect "$(field env.NOTIFY_SOCKET "$T/logger")" ""
 	expect "$(field cwd "$T/logger")" "$T"
 	for key in ignored blocked; do
 		expect "$(field $key "$T/logger")" ""

@@ -1256,7 +1256,7 @@ static const char *step_why(enum step step, int error)
 }
 
 /* Names what execve(2) has not found if not the file itself: "its interpreter '/bin/foo' ..." */
-static void die_without_interpreter(const struct plan *plan)
+static _Noreturn void die_without_interpreter(const struct plan *plan)
 {
 	char line[FIRST_LINE_MAX] = "", *name = line + 2;
 	int fd = open(plan->path, O_RDONLY | O_CLOEXEC);

@@ -244,64 +244,7 @@ each_misused() {
 	expect "${stderr_lines[-1]}" "daemonize: *'nosuch-command'*"
 }
 
-# ---- Scripts that call another daemonize ----
-
-# stop PIDFILE: as the init scripts do.
-stop() {
-	kill "$(cat "$1")"
-	wait_until 5 gone "$(cat "$1")"
-}
-
-@test "an exporter's init script starts, refuses, stops and starts again" {
-	user=$(as_nobody id -un)
-	usual=(-u "$user" -p "$T/app.pid" -l "$T/app.lock" -a -e "$T/app.log" -o "$T/app.log")
-	start "${usual[@]}"
-	touch "$T/app.lock"
-	run -3 daemonize "${usual[@]}" target dump "$report"
-	stop "$T/app.pid"
-	rm -f "$T/app.lock" "$T/app.pid"
-	start "${usual[@]}"
-}
-
-@test "-p and -l with one file are what -p is" {
-	start -p "$T/app.pid" -l "$T/app.pid"
-	expect "$(cat "$T/app.pid")" "$pid"
-	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" -l "$T/app.pid" true
-	stop "$T/app.pid"
-	start -p "$T/app.pid" -l "$T/app.pid"
-}
-
-@test "-l alone lets one instance run" {
-	start -l "$T/app.lock"
-	fails 3 "daemonize: already running*'$T/app.lock'*" daemonize -l "$T/app.lock" true
-	kill "$pid"
-	wait_until 5 gone "$pid"
-	daemonize -l "$T/app.lock" true
-}
-
-@test "a working directory and two logs" {
-	mkdir "$T/dir"
-	start -c "$T/dir" -o "$T/out" -e "$T/err"
-	expect "$(field cwd)" "$T/dir"
-	[ -e "$T/out" ] && [ -e "$T/err" ]
-}
-
-@test "everything at once, as under Type=forking with PIDFile=" {
-	start -a -E TERM=xterm -u "$(id -un)" -c "$T" -e "$T/log" -o "$T/log" -p "$T/app.pid" -v 2>"$T/steps"
-	expect "$(cat "$T/app.pid")" "$pid"
-	expect "$(field env.TERM)" xterm
-	expect "$(field cwd)" "$T"
-}
-
 @test "a bundle of flags" {
 	start -avp "$T/app.pid" 2>"$T/steps"
 	expect "$(cat "$T/app.pid")" "$pid"
-}
-
-@test "unshare as the command, to be the first process of a namespace" {
-	need_root
-	need unshare
-	daemonize "$(command -v unshare)" -fp --mount-proc target dump "$report"
-	wait_until 5 test -e "$report"
-	expect "$(field pid)" 1
 }

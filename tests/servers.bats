@@ -8,7 +8,8 @@ load helper
 
 start_redis() {
 	daemonize -c . -p redis.pid -o redis.log "$@" -- \
-		redis-server --port 0 --unixsocket redis.sock --unixsocketperm 700
+		redis-server --port 0 --unixsocket redis.sock --unixsocketperm 700 &&
+		own "$(cat redis.pid)"
 }
 
 redis() { timeout 10 redis-cli -s redis.sock "$@"; }
@@ -67,6 +68,7 @@ times_ready() { grep -c 'ready to accept connections' redis.log; }
 	install -m 600 /dev/null "$T/redis.log"
 	daemonize -c . -u nobody -p "$T/redis.pid" -o "$T/redis.log" \
 		redis-server --port 0 --unixsocket redis.sock
+	own "$(cat "$T/redis.pid")"
 	wait_until 10 answers
 	expect "$(stat -c %U redis.sock) $(stat -c %U "$T/redis.pid")" "nobody root"
 	grep -q 'ready to accept connections' "$T/redis.log"

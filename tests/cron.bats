@@ -12,7 +12,7 @@ run_cron() {
 	inside sh -c 'rm -rf /etc/cron.d/* /var/spool/cron/crontabs/*'
 	printf '%s\n' "$@" "* * * * * root echo >>$T/pub/minutes" | write_inside /etc/crontab
 	printf '#!/bin/sh\ncat >>%s\n' "$T/pub/mail" | write_inside /usr/sbin/sendmail 755
-	: >pub/mail
+	install -m 666 /dev/null pub/mail
 	boot_cron
 }
 

@@ -14,7 +14,7 @@ script_of_readme() {
 under() {
 	shell=("${@:1:$#-1}")
 	need "${shell[0]}"
-	script_of_readme | sed "s:/usr/local/bin/app:$T/bin/app:g; s:/run/app\.pid:$T/app.pid:g
+	script_of_readme | sed "s:/usr/local/bin:$T/bin:g; s:/run/app\.pid:$T/app.pid:g
 		s:/var/log/app\.log:$T/app.log:g" >"$T/init"
 	expect "$(grep -c -e "$T/bin/app" -e "$T/app.pid" -e "$T/app.log" "$T/init")" '[1-9]*'
 	printf '%s\n' '#!/bin/sh' 'trap "echo heard HUP" HUP' 'echo started' \

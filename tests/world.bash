@@ -1,29 +1,41 @@
 # A world of its own for a test that needs PID 1, /etc or /run: a copy of this system's files that keeps
-# its changes in memory, with its own processes and loopback network. Only $T is shared. It ends with the test.
-# shellcheck shell=bash disable=SC2154 # helper.bash assigns
+# its changes in memory, with its own devices, processes and loopback network. It shares $T, and ends with
+# the test.
+# shellcheck shell=bash disable=SC2016,SC2154 # inner shells; helper.bash assigns
 
-# The first process of the world is a shell, since a shell reaps.
+# new_world [COMMAND...]: sets world, the PID of its first process; a shell, if none is given, since a shell
+# reaps. In a $cgroup it can have no other.
 new_world() {
 	need_root
 	need ip nsenter unshare
 	mkdir world
-	# shellcheck disable=SC2016
-	T=$T unshare --mount --pid --net --fork --kill-child -- bash -euc '
-		mount -t tmpfs none world
-		cd world
-		mkdir upper work root
-		mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work none root
-		cd root
-		mount -t proc none proc
-		mount -t tmpfs none run
-		mount --rbind /dev dev
-		mount -t tmpfs none dev/shm
-		mkdir -p ".$T"
-		mount --bind "$T" ".$T"
-		cp "$T"/bin/* usr/local/bin
-		ip link set lo up
-		exec chroot . bash -c ": >$T/world.up; sleep 600; :"
-	' 3>&- >world.log 2>&1 &
+	[ $# != 0 ] || set -- bash -c 'sleep 600; :'
+	(
+		[ -z "${cgroup-}" ] || echo "$BASHPID" >"$cgroup/cgroup.procs"
+		T=$T exec unshare --mount --pid --net --cgroup --fork --kill-child -- bash -euc '
+			mount -t tmpfs none world
+			cd world
+			mkdir upper work root
+			mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work none root
+			cd root
+			mount -t proc none proc
+			mount -t sysfs none sys
+			mount -t cgroup2 none sys/fs/cgroup || true
+			mount -t tmpfs none run
+			mount -t tmpfs none dev
+			cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty dev
+			ln -s /proc/self/fd dev/fd
+			ln -s fd/0 dev/stdin
+			ln -s fd/1 dev/stdout
+			ln -s fd/2 dev/stderr
+			mkdir dev/pts dev/shm
+			mkdir -p ".$T"
+			mount --bind "$T" ".$T"
+			cp "$T"/bin/* usr/local/bin
+			ip link set lo up
+			exec chroot . bash -c ": >\"\$T/world.up\"; exec \"\$@\"" bash "$@"
+		' bash "$@"
+	) </dev/null 3>&- >world.log 2>&1 &
 	own $!
 	wait_until 10 test -e world.up || { cat world.log && return 1; }
 	world=$(pgrep -P $!)
@@ -35,4 +47,12 @@ inside() {
 }
 
 # write_inside FILE [MODE]: standard input becomes that file of the world.
-write_inside() { inside install -m "${2:-644}" /dev/stdin "$1"; }
+write_inside() { inside install -D -m "${2:-644}" /dev/stdin "$1"; }
+
+# example TEXT: the example of the manual, or of the README, that has this in it.
+example() {
+	{
+		sed -n '/^\.Bd -literal/,/^\.Ed/ { s/^\.[BE]d.*/\f/; s/\\e/\\/g; p; }' "$here/../man/daemonize.1"
+		sed -n '/^```sh$/,/^```$/ { s/^```.*/\f/; p; }' "$here/../README.md"
+	} | awk -v RS='\f\n' -v text="$1" 'index($0, text) { printf "%s", $0 }'
+}

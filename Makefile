@@ -4,6 +4,9 @@ CC = cc
 CFLAGS = -O2 -g
 PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 JOBS = 6
 
 # Apart from CFLAGS, so that a packager's cannot lose them; before them, so that they can override.
@@ -59,13 +62,28 @@ torture: daemonize $(TORTURE)
 lint:
 	@.ci/lint
 
+# Whatever the umask, everybody can use it.
 install: daemonize
-	mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1
+	umask 022 && mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(BASHDIR) \
+		$(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	install -m 755 daemonize $(DESTDIR)$(PREFIX)/bin
 	install -m 644 man/daemonize.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 completions/daemonize.bash $(DESTDIR)$(BASHDIR)/daemonize
+	install -m 644 completions/_daemonize $(DESTDIR)$(ZSHDIR)
+	install -m 644 completions/daemonize.fish $(DESTDIR)$(FISHDIR)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/daemonize $(DESTDIR)$(MANDIR)/man1/daemonize.1
+	rm -f $(DESTDIR)$(PREFIX)/bin/daemonize $(DESTDIR)$(MANDIR)/man1/daemonize.1 \
+		$(DESTDIR)$(BASHDIR)/daemonize $(DESTDIR)$(ZSHDIR)/_daemonize \
+		$(DESTDIR)$(FISHDIR)/daemonize.fish
+
+# Of what is committed. The same bytes whoever makes it, and whenever.
+dist:
+	git diff --quiet HEAD
+	version=$$(sed -n 's/^#define VERSION "\(.*\)"/\1/p' daemonize.c) && \
+	git -c tar.umask=0022 -c core.autocrlf=false archive --prefix=daemonize-$$version/ HEAD \
+		>daemonize-$$version.tar && \
+	gzip -9nf daemonize-$$version.tar
 
 clean:
-	rm -f daemonize $(TOOLS) $(TORTURE)
+	rm -f daemonize $(TOOLS) $(TORTURE) daemonize-*.tar.gz

@@ -77,13 +77,12 @@ uninstall:
 		$(DESTDIR)$(BASHDIR)/daemonize $(DESTDIR)$(ZSHDIR)/_daemonize \
 		$(DESTDIR)$(FISHDIR)/daemonize.fish
 
-# Of what is committed. The same bytes whoever makes it, and whenever.
+# What is committed, in the same bytes whoever packs it, and whenever.
 dist:
-	git diff --quiet HEAD
-	version=$$(sed -n 's/^#define VERSION "\(.*\)"/\1/p' daemonize.c) && \
-	git -c tar.umask=0022 -c core.autocrlf=false archive --prefix=daemonize-$$version/ HEAD \
-		>daemonize-$$version.tar && \
-	gzip -9nf daemonize-$$version.tar
+	@git diff --quiet HEAD || { echo 'dist: not all is committed' >&2; exit 1; }
+	name=daemonize-$$(sed -n 's/^#define VERSION "\(.*\)"/\1/p' daemonize.c) && \
+		git -c tar.umask=0022 -c core.autocrlf=false archive --prefix=$$name/ -o $$name.tar HEAD && \
+		gzip -9nf $$name.tar
 
 clean:
 	rm -f daemonize $(TOOLS) $(TORTURE) daemonize-*.tar.gz

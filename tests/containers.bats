@@ -1,0 +1,183 @@
+#!/usr/bin/env bats
+# In containers: read-only, without /proc or /dev, with a volume that two of them share, without root.
+# The first process of a container, and one where nothing is reaped, are in callers.bats too.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
+
+load helper
+
+# container NAME [SETUP]: a PID namespace and a mount namespace whose first process does that, and sleeps.
+# $T is the volume that all of them share.
+container() {
+	need_root
+	need nsenter unshare
+	T=$T unshare --mount --pid --fork --mount-proc --kill-child -- \
+		sh -euc "${2-:}; : >'pub/$1.up'; exec sleep 600" 3>&- >"$1.log" 2>&1 &
+	own $!
+	wait_until 10 test -e "pub/$1.up" || { cat "$1.log" && return 1; }
+	rm "pub/$1.up"
+	pgrep -P $! >"$1.first"
+}
+
+# in_ NAME COMMAND...: in that container; by its own path to the directory, which may be read-only there.
+in_() {
+	nsenter --target "$(cat "$1.first")" --pid --mount -- sh -c 'cd "$0" && exec "$@"' "$T" "${@:2}"
+}
+
+# destroy NAME: as "docker kill" does it.
+destroy() {
+	kill -KILL "$(cat "$1.first")"
+	wait_until 10 gone "$(cat "$1.first")"
+}
+
+# ---- What is missing ----
+
+read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind,ro /'
+
+@test "a read-only container with a /run has all that it takes" {
+	container box "$read_only"
+	run ! in_ box touch file
+	in_ box daemonize -p /run/app.pid -O /run/app.log target dump "$report"
+	reported "$report"
+	expect "$(in_ box cat /run/app.pid)" "$pid"
+	run -3 in_ box daemonize -p /run/app.pid -O /run/app.log target dump "$report"
+	expect "$output" "daemonize: already running (pid $pid)"
+	fails 1 "daemonize: cannot open log 'app.log': Read-only file system" in_ box daemonize -O app.log true
+	in_ box daemonize --stop -p /run/app.pid
+	run -3 in_ box daemonize --status -p /run/app.pid
+}
+
+@test "a read-only container's first process is the daemon, and its log is the container's" {
+	need_root
+	need unshare
+	unshare --mount --pid --fork --mount-proc --kill-child -- \
+		sh -euc "$read_only; exec daemonize -f -p /run/app.pid -O - sh -c 'echo up; exec target dump $report'" \
+		3>&- >log 2>&1 &
+	own $!
+	reported "$report"
+	expect "$pid" 1
+	expect "$(cat log)" up
+}
+
+# A sanitizer has more to say where it has no /proc.
+says() {
+	run "-$1" "${@:3}"
+	expect "$(grep -e '^daemonize: ' -e '^running' <<<"$output")" "$2"
+}
+
+@test "without /proc it starts, tells of failures, refuses and stops" {
+	container box 'mount -t tmpfs none /proc'
+	in_ box daemonize -p app.pid target dump "$report"
+	reported "$report"
+	says 3 "daemonize: already running (pid $pid)" in_ box daemonize -p app.pid true
+	says 0 "running (pid $pid)" in_ box daemonize --status -p app.pid
+	in_ box daemonize --stop -p app.pid
+	says 127 "daemonize: *'nosuch'*" in_ box daemonize -p app.pid nosuch
+	says 4 "daemonize: target exited with status 7 *" in_ box daemonize -p app.pid -s 5 target exit 7
+	[ ! -e app.pid ]
+}
+
+@test "without /dev/null it says so, and does without if it is not needed" {
+	container box 'mount -t tmpfs none /dev'
+	fails 1 "daemonize: *'/dev/null': No such file or directory" in_ box daemonize target dump "$report"
+	: >empty
+	in_ box daemonize -i empty -O app.log target dump "$report"
+	reported "$report"
+}
+
+# ---- A volume that is shared ----
+
+# with_bystander NAME PID: a process of that container has this number.
+with_bystander() {
+	in_ "$1" sh -c 'echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid && exec setsid -f sleep 600' sh "$2"
+	wait_until 10 in_ "$1" grep -q sleep "/proc/$2/comm"
+}
+
+@test "what runs in one container is not started in another, nor stopped or signalled from there" {
+	container one
+	container two
+	in_ one daemonize -p app.pid target dump "$report"
+	reported "$report"
+	with_bystander two "$pid"
+	for command in --status '--stop --kill-after 0' '--signal KILL' 'true'; do
+		# shellcheck disable=SC2086 # words
+		run in_ two daemonize -p app.pid $command
+		expect "$status $output" "[013] *in another PID namespace*"
+	done
+	in_ two grep -q sleep "/proc/$pid/comm"
+	expect "$(in_ one daemonize --status -p app.pid)" "running (pid $pid)"
+	expect "$(cat app.pid)" "$pid"
+	run -124 in_ two daemonize -w 0.1 -p app.pid true
+	in_ two daemonize --ok-if-running -p app.pid false
+}
+
+@test "when its container is killed, another takes its place at once, whoever has its number there" {
+	container one
+	container two
+	in_ one daemonize -p app.pid target dump "$report"
+	reported "$report"
+	with_bystander two "$pid"
+	in_ two daemonize -w 20 -p app.pid target dump "$report.2" 3>&- &
+	destroy one
+	wait $!
+	reported "$report.2"
+	expect "$(cat app.pid)" "$pid"
+	expect "$(in_ two daemonize --status -p app.pid)" "running (pid $pid)"
+}
+
+@test "a container that begins again on its old volume starts it again" {
+	container one 'sleep 600 & daemonize -p app.pid target dump "$T/pub/report" & wait $!'
+	reported "$report"
+	first=$pid
+	destroy one
+	rm "$report"
+	# Its numbers are given once more, and one has that of the daemon.
+	container one
+	with_bystander one "$first"
+	in_ one daemonize -p app.pid target dump "$report"
+	reported "$report"
+	expect "$(cat app.pid)" "$pid"
+	in_ one grep -q sleep "/proc/$first/comm"
+}
+
+@test "the host stops what runs in a container" {
+	container one
+	in_ one daemonize -p app.pid target dump "$report"
+	reported "$report"
+	daemonize --stop -p app.pid
+	run -3 in_ one daemonize --status -p app.pid
+}
+
+@test "a first process that has no handler for TERM is stopped by force only" {
+	need_root
+	need unshare
+	unshare --mount --pid --fork --mount-proc --kill-child -- daemonize -f -p app.pid target dump "$report" 3>&- &
+	own $!
+	reported "$report"
+	expect "$pid" 1
+	run -124 daemonize --stop -t 0.2 -p app.pid
+	daemonize --stop -t 10 --kill-after 0.2 -p app.pid
+	nothing_runs
+}
+
+# ---- Without root ----
+
+@test "a container without root starts, refuses and stops" {
+	need unshare
+	as_nobody unshare --user --map-root-user --pid --mount-proc --fork true || skip "needs user namespaces"
+	cd pub
+	run -0 as_nobody unshare --user --map-root-user --pid --mount-proc --fork sh -euc '
+		daemonize -p app.pid target dump "$0"
+		! daemonize -p app.pid true
+		daemonize --status -p app.pid
+		daemonize --stop -p app.pid
+		! daemonize --status -p app.pid' "$report"
+	expect "$output" "daemonize: already running (pid *)
+running (pid *)
+not running"
+}
+
+@test "a container without root cannot become a user that it does not have, and says so" {
+	need unshare
+	as_nobody unshare --user --map-root-user true || skip "needs user namespaces"
+	fails 1 "daemonize: cannot * 'daemon': *" as_nobody unshare --user --map-root-user daemonize -u daemon true
+}

@@ -71,6 +71,7 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #endif
@@ -105,6 +106,7 @@ enum {
 	DEFAULT_UMASK = 022,
 	OUR_FDS = 3,	      /* at most, to be kept besides those of -k */
 	FIRST_LINE_MAX = 256, /* as much of a script's first line as Linux reads */
+	CHILD_STACK = 32768,  /* bytes, for paths of PATH_MAX and what libc needs */
 };
 
 #define NANOSECONDS INT64_C(1000000000) /* in a second */
@@ -210,7 +212,7 @@ enum if_running { IF_RUNNING_REFUSE, IF_RUNNING_WAIT, IF_RUNNING_OK };
 struct options {
 	enum mode mode;
 	const char *pidfile; /* of a start: the last of those below */
-	const char **pidfiles;
+	char **pidfiles;     /* in argv, where the options were */
 	size_t n_pidfiles;
 	const char *lockfile;
 	const char *user;
@@ -273,7 +275,7 @@ struct plan {
 /* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
 struct report {
 	enum step step;
-	bool failed;
+	int failed; /* a bool would leave padding, which is not ours to send */
 	int error;
 	pid_t pid;
 };
@@ -397,6 +399,27 @@ static void *grow_or_die(void *array, size_t count, size_t size)
 #if !defined(CLOCK_BOOTTIME)
 #define CLOCK_BOOTTIME CLOCK_MONOTONIC
 #endif
+
+/*
+ * Forks for `child`, which must not return. On Linux the child borrows our memory, as with
+ * vfork(2): we go on when it has exec'd or ended, and nothing has been copied. It gets a stack of
+ * its own, since it may have lent all this to a child in turn: if it is killed then, we go on
+ * while that one still runs, and until then must not touch what the two could share.
+ */
+static pid_t fork_lending(int (*child)(void *), void *argument, char *stack, size_t size)
+{
+#if defined(__linux__) && !defined(NO_LENDING)
+	return clone(child, stack + size, CLONE_VM | CLONE_VFORK | SIGCHLD, argument);
+#else
+	pid_t pid = fork();
+
+	(void)stack;
+	(void)size;
+	if (pid == 0)
+		child(argument);
+	return pid;
+#endif
+}
 
 /* Closes every fd from low to high, INT_MAX meaning all there are. ENOSYS: cannot. close_range(2) */
 static int close_span(int low, int high)
@@ -859,8 +882,10 @@ static bool parse_duration(const char *text, int64_t *duration)
 	if (*text == '.')
 		for (text++; is_digit(*text); text++)
 			fraction += (unit /= 10) * (*text - '0');
+	if (*text || seconds > SECONDS_MAX)
+		return false;
 	*duration = seconds * NANOSECONDS + fraction;
-	return *text == '\0' && seconds <= SECONDS_MAX;
+	return true;
 }
 
 /* "HUP", "SIGHUP", "hup", "1", "RTMIN+3", "RTMAX-1". */
@@ -892,12 +917,12 @@ static bool parse_signal(const char *text, int *number)
 	return *number >= REALTIME_FIRST && *number <= REALTIME_LAST;
 }
 
-/* The next element of a comma-separated list, copied into word; NULL at its end. */
+/* Copies an element of a comma-separated list, "" if it is too long; returns what follows, or NULL. */
 static const char *parse_element(const char *list, char *word, size_t size)
 {
 	size_t length = strcspn(list, ",");
 
-	snprintf(word, size, "%.*s", (int)(length < size ? length : size - 1), list);
+	snprintf(word, size, "%.*s", length < size ? (int)length : 0, list);
 	return list[length] ? list + length + 1 : NULL;
 }
 
@@ -1006,7 +1031,7 @@ static void options_signals(struct options *opt, const char *list, int (*change)
 	for (const char *rest = list; rest;) {
 		rest = parse_element(rest, word, sizeof word);
 		if (!parse_signal(word, &number))
-			die_usage("'%s' is no signal", word);
+			die_usage("'%s' is no signal", *word ? word : list);
 		if (number == SIGKILL || number == SIGSTOP)
 			die_usage("signal %s can be neither ignored nor caught", word);
 		change(&opt->ignore, number);
@@ -1039,9 +1064,8 @@ static int64_t duration_or_die(const char *text, bool may_be_endless)
 	return duration;
 }
 
-static void options_pidfile(struct options *opt, const char *path)
+static void options_pidfile(struct options *opt, char *path)
 {
-	opt->pidfiles = grow_or_die(opt->pidfiles, opt->n_pidfiles, sizeof path);
 	opt->pidfiles[opt->n_pidfiles++] = path;
 	opt->pidfile = path;
 }
@@ -1209,6 +1233,7 @@ static void options_parse(struct options *opt, int argc, char **argv)
 	sigaddset(&opt->ignore, SIGTTOU);
 	if (argc < 1)
 		die_usage("%s", "no command given");
+	opt->pidfiles = argv + 1;
 	for (;;) {
 		/* Where optind points after an error is each libc's own affair. */
 		const char *word = argv[optind];
@@ -1680,7 +1705,9 @@ static pid_t pidfile_number(int fd)
 		return 0;
 	errno = 0;
 	number = strtoul(text, &end, 10);
-	if (errno || number > INT_MAX || (end < text + size && !isspace((unsigned char)*end)))
+	/* Nor may it go on beyond what has been read. */
+	if (errno || number > INT_MAX ||
+		(end < text + size ? !isspace((unsigned char)*end) : size == sizeof text - 1))
 		return 0;
 	return (pid_t)number;
 }
@@ -2115,15 +2142,18 @@ static void open_streams_or_die(struct plan *plan, bool create)
 {
 	const struct options *opt = plan->opt;
 	struct stat *status = plan->stream_status;
-	int *fd = plan->stream_fd;
+	int *fd = plan->stream_fd, null_fd = -1;
 
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
 		if (fd[i] != -1)
 			continue;
 		if (is_file(opt, i))
 			fd[i] = stream_open_or_die(opt, i, create, &status[i]);
-		else if (!opt->stream[i] && (fd[i] = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+		else if (!opt->stream[i] && null_fd == -1 &&
+			 (null_fd = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
 			die(EXIT_SETUP, "cannot open '/dev/null': %s", strerror(errno));
+		else if (!opt->stream[i])
+			fd[i] = null_fd;
 		if (fd[i] != -1 && i != STDIN_FILENO && S_ISREG(status[i].st_mode))
 			plan->log_size[i] = opt->truncate ? 0 : status[i].st_size;
 	}
@@ -2492,8 +2522,10 @@ static void prepare_keep(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
 
-	free(plan->keep);
-	plan->keep = allocate_or_die(opt->n_keep + OUR_FDS, sizeof *plan->keep);
+	static int few[OUR_FDS];
+
+	plan->keep =
+		opt->n_keep == 0 ? few : allocate_or_die(opt->n_keep + OUR_FDS, sizeof *plan->keep);
 	for (size_t i = 0; i < opt->n_keep; i++)
 		plan->keep[i] = opt->keep[i];
 	plan->n_keep = opt->n_keep;
@@ -2503,23 +2535,28 @@ static void prepare_keep(struct plan *plan)
 		fds_insert(plan->keep, &plan->n_keep, plan->flock_fd);
 }
 
+/* The second child. The launcher could not tell its end without its PID. */
+static _Noreturn int be_born(void *argument)
+{
+	struct plan *plan = argument;
+
+	if (!report(plan, STEP_BORN, false, 0))
+		_exit(EXIT_SETUP);
+	become_daemon(plan);
+}
+
 /*
  * The middle child. A session of its own has no controlling terminal; a process that does not
  * lead it can never acquire one by opening it: daemon(7), steps 5 to 7.
  */
-static _Noreturn void detach(struct plan *plan)
+static _Noreturn int detach(void *argument)
 {
-	pid_t pid;
+	const struct plan *plan = argument;
+	_Alignas(max_align_t) char stack[CHILD_STACK];
 
 	must(plan, STEP_SESSION, setsid() != -1);
-	pid = fork();
-	if (pid > 0)
-		_exit(EXIT_UP);
-	must(plan, STEP_FORK_AGAIN, pid == 0);
-	/* The launcher could not tell our end without our PID. */
-	if (!report(plan, STEP_BORN, false, 0))
-		_exit(EXIT_SETUP);
-	become_daemon(plan);
+	must(plan, STEP_FORK_AGAIN, fork_lending(be_born, argument, stack, sizeof stack) != -1);
+	_exit(EXIT_UP);
 }
 
 /* Hears the status channel out, to its end. False: it cannot be heard. */
@@ -2561,11 +2598,12 @@ static bool daemon_has_execed(pid_t pid)
 /* Returns the wait status, or -1 if it went to init; either way the process is gone. */
 static int reap(pid_t pid)
 {
-	const int64_t limit = deadline_in(BUSY_LIMIT);
+	int64_t limit;
 	int status;
 
 	if (waitpid(pid, &status, 0) == pid)
 		return status;
+	limit = deadline_in(BUSY_LIMIT);
 	while (process_is_alive(pid) && clock_read(CLOCK_MONOTONIC) < limit)
 		nap(NAP);
 	return -1;
@@ -2573,6 +2611,7 @@ static int reap(pid_t pid)
 
 static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 {
+	_Alignas(max_align_t) char stack[2 * CHILD_STACK]; /* for both, until the channel's end */
 	int channel[2];
 
 	if (pipe_close_on_exec(channel) == -1)
@@ -2580,11 +2619,9 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 	prepare_keep(plan);
 	fds_insert(plan->keep, &plan->n_keep, channel[1]);
 	plan->channel_fd = channel[1];
-	attempt->middle = fork();
+	attempt->middle = fork_lending(detach, plan, stack, sizeof stack);
 	if (attempt->middle == -1)
 		die_of_step(plan, STEP_FORK, errno);
-	if (attempt->middle == 0)
-		detach(plan);
 	close(channel[1]); /* it is closed on Linux, whatever it says: close(2) */
 	if (!listen_to(plan, channel[0], attempt)) {
 		/* What cannot be heard must not run. Until they are reaped, the PIDs are ours. */

@@ -42,6 +42,12 @@ each_misused() {
 	done
 }
 
+@test "a number is not cut short" {
+	misuse "*00035*" -k 00000000000000000000000000000000000003500000 target dump "$report"
+	misuse "*00010*" --ignore-signal 0000000000000000000000000000000001000010 target dump "$report"
+	misuse "*9999999999*" -s 9999999999 target dump "$report"
+}
+
 @test "an empty argument is an error, where it means nothing" {
 	for option in -p -l -R -c -m -E -k -u -g -w --ignore-signal --default-signal; do
 		misuse "*$option*" $option '' target dump "$report"

@@ -241,7 +241,8 @@ starts_over() {
 }
 
 @test "garbage in a pidfile is stale, though a living PID be part of it" {
-	for garbage in garbage "x$$" "$$""x" "-$$" "+$$" "$$.5" "0x$$" '\0000' '\0377\0376' "$$\\0000"; do
+	for garbage in garbage "x$$" "$$""x" "-$$" "+$$" "$$.5" "0x$$" '\0000' '\0377\0376' "$$\\0000" \
+		"$(printf %031d $$)5"; do
 		echo "garbage: $garbage"
 		starts_over "$garbage\n"
 	done

@@ -919,7 +919,7 @@ calls() {
 
 @test "the test of the system calls sees those of a start that waits" {
 	need strace
-	expect "$(calls -s 0.01)" "*pidfd_open*ppoll*"
+	expect "$(calls -s 0.1)" "*pidfd_open*ppoll*"
 }
 
 @test "a wait sleeps: it does not poll" {

@@ -49,10 +49,11 @@ inside() {
 # write_inside FILE [MODE]: standard input becomes that file of the world.
 write_inside() { inside install -D -m "${2:-644}" /dev/stdin "$1"; }
 
-# example TEXT: the example of the manual, or of the README, that has this in it.
-example() {
-	{
-		sed -n '/^\.Bd -literal/,/^\.Ed/ { s/^\.[BE]d.*/\f/; s/\\e/\\/g; p; }' "$here/../man/daemonize.1"
-		sed -n '/^```sh$/,/^```$/ { s/^```.*/\f/; p; }' "$here/../README.md"
-	} | awk -v RS='\f\n' -v text="$1" 'index($0, text) { printf "%s", $0 }'
+# The examples of the manual, and then those of the README, each with a form feed behind it.
+examples() {
+	sed -n '/^\.Bd -literal/,/^\.Ed/ { s/^\.[BE]d.*/\f/; s/\\e/\\/g; p; }' "$here/../man/daemonize.1"
+	sed -En '/^```(conf|console|sh)$/,/^```$/ { s/^```.*/\f/; p; }' "$here/../README.md"
 }
+
+# example TEXT: the one that has this in it.
+example() { examples | awk -v RS='\f\n' -v text="$1" 'index($0, text) { printf "%s", $0 }'; }

@@ -1,0 +1,459 @@
+#!/usr/bin/env bats
+# Every example of the README and of the manual is run, as it stands there, and does what is said there.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # other shells; a test is a subshell; helper.bash assigns
+
+load helper
+load world
+
+# ---- What is to be run ----
+
+# What is more than single commands is tested as a whole: a text in the example, and the file that tests it.
+elsewhere=(
+	'BEGIN INIT INFO' sysv.bats
+	'openrc-run' sysv.bats
+	'Type=exec' systemd.bats
+	'Type=forking' systemd.bats
+	'pdsh' fleet.bats
+	'hosts: all' fleet.bats
+	'somebody has the port' docs.bats
+	'copytruncate' docs.bats
+)
+
+# Every command of the examples on standard input, on a line of its own.
+each_command() {
+	awk -v RS='\f\n' '{
+		gsub(/\\\n[ \t]*/, "")
+		gsub(/&&\n[ \t]*/, "\\&\\& ")
+		prompts = /^[$#] /
+		n = split($0, line, "\n")
+		for (i = 1; i <= n; i++)
+			if (line[i] != "" && (!prompts || sub(/^[$#] /, "", line[i])))
+				print line[i]
+	}'
+}
+
+# All of them, with those of the README's table of tasks and of its text.
+commands() {
+	examples | each_command
+	sed -En '/^\| task/,/^$/ s/^\| .* \| `(.*)` \|$/\1/p' "$here/../README.md" | sed 's/\\|/|/g'
+	grep -o '`\./daemonize [^`]*`' "$here/../README.md" | tr -d '`'
+}
+
+# command_with TEXT: the command that is this, or else the only one that has this in it.
+command_with() {
+	local found
+
+	found=$(commands | grep -Fx -e "$1" || commands | grep -F -e "$1") || expect "$1" "in the pages" || return
+	expect "$(sort -u <<<"$found")" "${found%%$'\n'*}" || return
+	head -n 1 <<<"$found"
+}
+
+# ---- Where it is run ----
+
+# A world with an ordinary user, and with the programs that the pages are about. They are one script.
+start_world() {
+	new_world
+	echo 'me:x:4711:4711::/home/me:/bin/sh' | inside tee -a /etc/passwd >passwd
+	echo 'me:x:4711:' | inside tee -a /etc/group >group
+	inside install -d -o me -g me /home/me
+	for file in /home/me/app /home/me/server /srv/app/app /srv/app/server; do
+		write_app "$file" 'trap "echo heard HUP" HUP' "trap 'exit 0' TERM" \
+			'echo started as $(id -un) in $PWD: "$@"' 'while :; do sleep 0.02; done'
+	done
+}
+
+# write_app FILE LINE...
+write_app() { printf '%s\n' '#!/bin/sh' "${@:2}" | write_inside "$1" 755; }
+
+# as USER SCRIPT: at home, as cron would call it: nothing in the environment but the least.
+as() {
+	local home=/root
+
+	[ "$1" = root ] || home=/home/$1
+	note as "$@"
+	inside setpriv --reuid="$1" --regid="$1" --init-groups env -i DAEMONIZE_TEST="$T" HOME="$home" LOGNAME="$1" \
+		SHELL=/bin/sh PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+		sh -c 'cd && eval "$0"' "$2" </dev/null 3>&-
+}
+
+# try STATUS TEXT [USER]: runs the command that has this in it, and what $before and $after add to it.
+try() {
+	run "-$1" --separate-stderr as "${3:-me}" "${before-}$(command_with "$2")${after-}"
+}
+
+# is_up PIDFILE [NAME]: sets pid.
+is_up() {
+	pid=$(inside cat "$1") && expect "$(inside ps -o args= -p "$pid")" "*${2-/app}*"
+}
+
+is_dead() { run -1 inside daemonize --status -p "$1"; }
+
+is_gone() { run -3 inside daemonize --status -p "$1"; }
+
+silent() { expect "$output$stderr" ""; }
+
+has_line() { grep -qx -e "$2" <(inside cat "$1"); }
+
+# ---- The README's tasks ----
+
+@test "README: a script starts it, or stops" {
+	start_world
+	after='; echo went on' try 0 '-O app.log ./app || exit'
+	expect "$output$stderr" "went on"
+	is_up /home/me/app.pid
+	wait_until 10 has_line /home/me/app.log 'started as me in /:'
+	after='; echo went on' try 3 '-O app.log ./app || exit'
+	expect "$output" ""
+}
+
+@test "README: a script may run twice" {
+	start_world
+	try 0 'daemonize --ok-if-running -p app.pid ./app'
+	is_up /home/me/app.pid
+	first=$pid
+	try 0 'daemonize --ok-if-running -p app.pid ./app'
+	silent
+	is_up /home/me/app.pid
+	expect "$pid" "$first"
+}
+
+@test "README: a line of the crontab keeps it running" {
+	start_world
+	run_cron_line '-p $HOME/app.pid'
+	is_up /home/me/app.pid
+	first=$pid
+	run_cron_line '-p $HOME/app.pid'
+	is_up /home/me/app.pid
+	expect "$pid" "$first"
+	inside kill -KILL "$pid"
+	wait_until 10 is_dead /home/me/app.pid
+	run_cron_line '-p $HOME/app.pid'
+	is_up /home/me/app.pid
+}
+
+# run_cron_line TEXT [USER]: as cron(8) does.
+run_cron_line() {
+	line=$(command_with "$1")
+	expect "$line" '[*] [*] [*] [*] [*] *'
+	run -0 --separate-stderr as "${2:-me}" "PATH=/usr/bin:/bin; ${line#* * * * * }"
+	silent
+}
+
+@test "README: the shell gets its PID" {
+	start_world
+	after='; cat /proc/$pid/comm' try 0 'pid=$(daemonize -P ./app)'
+	expect "$output" app
+}
+
+@test "README: it runs as another user" {
+	start_world
+	try 0 'daemonize -u www-data' root
+	is_up /run/app.pid
+	wait_until 10 has_line /var/log/app.log 'started as www-data in /:'
+}
+
+@test "README: it runs in its own directory" {
+	start_world
+	try 0 'daemonize -c /srv/app' root
+	is_up /run/app.pid
+	expect "$(inside readlink "/proc/$pid/cwd")" /srv/app
+}
+
+@test "README: it is believed to be up once it has lived for 2 s" {
+	start_world
+	write_app /home/me/app 'sleep 1.5' 'exit 9'
+	try 4 'daemonize -s 2 -p app.pid ./app'
+	expect "$stderr" "daemonize: ./app exited with status 9 after 1.* s"
+	write_app /home/me/app 'exec sleep 60'
+	try 0 'daemonize -s 2 -p app.pid ./app'
+	is_up /home/me/app.pid 'sleep 60'
+}
+
+@test "README: Redis says that it is ready" {
+	need redis-server redis-cli
+	start_world
+	after='; redis-cli ping' try 0 'daemonize --notify -t 30 -p redis.pid'
+	expect "$output" PONG
+	is_up /home/me/redis.pid redis-server
+}
+
+@test "README: it is asked, hears signals, and is stopped" {
+	start_world
+	try 3 'daemonize --status -v -p app.pid'
+	as me 'daemonize -p app.pid -O app.log ./app'
+	is_up /home/me/app.pid
+	try 0 'daemonize --status -v -p app.pid'
+	expect "$output" "running (pid $pid)*me*"
+	wait_until 10 has_line /home/me/app.log 'started as me in /:'
+	try 0 'daemonize --signal HUP -p app.pid'
+	silent
+	wait_until 10 has_line /home/me/app.log 'heard HUP'
+	try 0 'daemonize --stop --kill-after 20 -p app.pid'
+	silent
+	is_gone /home/me/app.pid
+}
+
+@test "README: it is stopped by force" {
+	start_world
+	write_app /home/me/app 'trap "" TERM' 'echo started' 'while :; do sleep 0.02; done'
+	as me 'daemonize -p app.pid -O app.log ./app'
+	wait_until 10 has_line /home/me/app.log started
+	run -0 as me "$(command_with '--kill-after 20 -p app.pid' | sed 's/20/0.1/')"
+	is_gone /home/me/app.pid
+}
+
+@test "README: it is restarted" {
+	start_world
+	as me 'daemonize -p app.pid ./app'
+	is_up /home/me/app.pid
+	first=$pid
+	try 0 'daemonize --stop -p app.pid && daemonize -p app.pid ./app'
+	silent
+	is_up /home/me/app.pid
+	[ "$pid" != "$first" ]
+	expect "$(inside pgrep -x app)" "$pid"
+}
+
+@test "README: it starts when the old one has ended" {
+	start_world
+	as me 'daemonize -p app.pid ./app'
+	is_up /home/me/app.pid
+	first=$pid
+	try 0 'daemonize -w 60 -p app.pid ./app' &
+	wait_until 10 inside pgrep -f 'daemonize -w'
+	inside kill "$first"
+	wait $!
+	is_up /home/me/app.pid
+	[ "$pid" != "$first" ]
+}
+
+@test "README: several start at once, and are stopped side by side" {
+	start_world
+	try 0 'for n in 1 2 3'
+	for n in 1 2 3; do
+		is_up /home/me/app$n.pid "app $n"
+	done
+	try 0 '-p app1.pid -p app2.pid'
+	silent
+	for n in 1 2 3; do
+		is_gone /home/me/app$n.pid
+	done
+	run -1 inside pgrep -x app
+}
+
+@test "README: it logs to syslog" {
+	need busybox logger
+	start_world
+	inside busybox syslogd -n -O /var/log/messages 3>&- &
+	wait_until 10 inside test -S /dev/log
+	try 0 '|logger -t app'
+	is_up /home/me/app.pid
+	wait_until 10 inside grep -q 'app: started as me in /:' /var/log/messages
+}
+
+@test "README: it runs under a supervisor, without fork" {
+	start_world
+	write_app /home/me/app 'echo $$ $PWD'
+	before='echo $$; exec ' try 0 'daemonize -f -O - ./app'
+	expect "${lines[1]}" "${lines[0]} /"
+}
+
+@test "README: it gets a lower priority" {
+	start_world
+	try 0 'daemonize -p app.pid nice -n 5 /srv/app/app'
+	is_up /home/me/app.pid /srv/app/app
+	expect "$(inside ps -o ni= -p "$pid")" "*5"
+}
+
+@test "README: logrotate copies its log and empties it, while it runs" {
+	need logrotate
+	start_world
+	example copytruncate | write_inside /etc/logrotate.d/app
+	write_app /srv/app/app 'trap "echo heard HUP" HUP' 'echo started' 'while :; do sleep 0.02; done'
+	as root 'daemonize -p /run/app.pid -O /var/log/app.log /srv/app/app'
+	wait_until 10 has_line /var/log/app.log started
+	run -0 inside logrotate --force --state /run/logrotate /etc/logrotate.d/app
+	expect "$output" ""
+	expect "$(inside zcat /var/log/app.log.1.gz)" started
+	as root 'daemonize --signal HUP -p /run/app.pid'
+	wait_until 10 has_line /var/log/app.log 'heard HUP'
+	expect "$(inside head -n 1 /var/log/app.log)" 'heard HUP'
+}
+
+# ---- The README's transcript ----
+
+@test "README: the transcript is what the shell says" {
+	need memcached setsid
+	start_world
+	as me 'memcached -l 127.0.0.1' 3>&- &
+	transcript=$(example 'somebody has the port')
+	expect "$(head -n 1 <<<"$transcript")" '$ memcached -l 127.0.0.1 &*'
+	wait_until 10 inside sh -c 'ss -ltn | grep -q 127.0.0.1:11211'
+	run -0 as me "exec 2>&1; $(sed -n '2,$s/^\$ //p' <<<"$transcript")"
+	expect "$(sed -E 's/[0-9.]+ s$/0 s/' <<<"$output")" "$(sed -E '/^\$/d; s/[0-9.]+ s$/0 s/' <<<"$transcript")"
+}
+
+# ---- The README's builds ----
+
+# The sources in the home of an ordinary user, and a compiler that is in a hurry.
+clone() {
+	need cc make
+	start_world
+	mkdir clone
+	tar -C "$here/.." --exclude ./.git --exclude ./tests/debs -cf - . | tar -xf - -C clone
+	mkdir clone/tests/debs
+	make -s -C clone clean
+	inside mv "$T/clone" /home/me/clone
+	inside chown -R me: /home/me/clone
+	stub cc "exec $(command -v cc) \"\$@\" -O0"
+	before='cd ~me/clone || exit; '
+}
+
+# stub NAME LINE...: a program that comes before the real one.
+stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
+
+@test "README: the quick start" {
+	clone
+	try 0 'make && ./daemonize'
+	is_up /home/me/clone/clock.pid 'while date'
+	wait_until 10 inside test -s /home/me/clone/clock.log
+	try 0 './daemonize --status -v'
+	expect "$output" "running (pid $pid)*"
+	try 0 './daemonize --stop'
+	silent
+	is_gone /home/me/clone/clock.pid
+}
+
+@test "README: the test suite is set up and run" {
+	clone
+	stub bats 'echo bats "$@"' 'for last; do :; done' '[ -x daemonize ] && [ -x tests/target ] && [ -e "$last" ]'
+	try 0 'tests/setup && make check' root
+	expect "${lines[-1]}" "bats*tests"
+	try 0 'bats tests/fds.bats'
+	expect "$output" "bats tests/fds.bats"
+	[ -e "$here/fds.bats" ]
+	try 0 'make check  '
+	expect "${lines[-1]}" "bats*tests"
+}
+
+@test "README: make, make lint" {
+	clone
+	try 0 'make     '
+	run -0 inside /home/me/clone/daemonize --version
+	for tool in clang-format clang-tidy cppcheck gcc mandoc shellcheck; do
+		stub $tool 'exit 0'
+	done
+	try 0 'make lint'
+	expect "$output" "lint: clang-format*lint: mandoc"
+}
+
+@test "README: make static needs no shared libraries" {
+	need musl-gcc
+	clone
+	stub musl-gcc "exec $(command -v musl-gcc) \"\$@\" -O0"
+	try 0 'make static'
+	run -0 inside /home/me/clone/daemonize --version
+	expect "$(grep -c ld-musl "/proc/$world/root/home/me/clone/daemonize")" 0
+}
+
+@test "README: it is installed, for all or for oneself, and removed again" {
+	clone
+	inside rm /usr/local/bin/daemonize
+	try 0 'make install    ' root
+	run -0 inside /usr/local/bin/daemonize --version
+	inside test -e /usr/local/share/man/man1/daemonize.1
+	try 0 'make uninstall' root
+	expect "$(inside find /usr/local -path '*daemonize*' -type f)" ""
+	try 0 'make install PREFIX'
+	run -0 inside /home/me/.local/bin/daemonize --version
+}
+
+# ---- The manual ----
+
+@test "manual: a server is started, asked, and stopped" {
+	start_world
+	try 0 'daemonize -p app.pid -O app.log ./server --port 8080'
+	silent
+	is_up /home/me/app.pid 'server --port 8080'
+	try 0 'daemonize --status -v -p app.pid'
+	expect "$output" "running (pid $pid)*server --port 8080*"
+	try 0 'daemonize --stop -p app.pid'
+	is_gone /home/me/app.pid
+}
+
+@test "manual: a server runs as another user in its own directory, and has lived for two seconds" {
+	start_world
+	write_app /srv/app/server 'sleep 1.5' 'exit 9'
+	try 4 '-u www-data -c /srv/app' root
+	write_app /srv/app/server 'echo $(id -un) in $PWD' 'exec sleep 60'
+	try 0 '-u www-data -c /srv/app' root
+	is_up /run/app.pid 'sleep 60'
+	has_line /var/log/app.log 'www-data in /srv/app'
+}
+
+@test "manual: a line of the crontab keeps it running" {
+	start_world
+	run_cron_line 'ok-if-running -p /run/app.pid /srv/app/server' root
+	is_up /run/app.pid /srv/app/server
+	first=$pid
+	run_cron_line 'ok-if-running -p /run/app.pid /srv/app/server' root
+	is_up /run/app.pid /srv/app/server
+	expect "$pid" "$first"
+}
+
+@test "manual: Redis is ready for connections" {
+	need redis-server redis-cli
+	start_world
+	after='; redis-cli ping' try 0 '-O /var/log/redis.log' root
+	expect "$output" PONG
+	is_up /run/redis.pid redis-server
+	wait_until 10 inside grep -q 'eady to accept connections' /var/log/redis.log
+}
+
+@test "manual: it is restarted, by force if need be" {
+	start_world
+	as root 'daemonize -p /run/app.pid /srv/app/server'
+	is_up /run/app.pid /srv/app/server
+	first=$pid
+	try 0 '--kill-after 20 -p /run/app.pid' root
+	is_up /run/app.pid /srv/app/server
+	[ "$pid" != "$first" ]
+}
+
+@test "manual: the PID is in a shell variable" {
+	start_world
+	after='; cat /proc/$pid/comm' try 0 'pid=$(daemonize -P sleep 60)'
+	expect "$output" sleep
+}
+
+@test "manual: it gets a lower priority" {
+	start_world
+	try 0 'nice -n 5 /srv/app/server'
+	is_up /home/me/app.pid /srv/app/server
+	expect "$(inside ps -o ni= -p "$pid")" "*5"
+}
+
+@test "manual: it has a second log" {
+	start_world
+	write_app /srv/app/server 'echo first' 'echo second >&3' 'exec sleep 60'
+	try 0 '3>>access.log'
+	wait_until 10 has_line /home/me/access.log second
+	has_line /home/me/app.log first
+}
+
+# ---- All of them ----
+
+@test "every example is run" {
+	sed -En "s/.*(try [0-9]+|run_cron_line|command_with) '([^']+)'.*/\2/p" "$here/docs.bats" | sort -u >texts
+	while IFS= read -r text; do
+		found=$(command_with "$text") || { echo "$found" && false; }
+		echo "$found" >>run
+	done <texts
+	for ((i = 0; i < ${#elsewhere[@]}; i += 2)); do
+		example "${elsewhere[i]}" | each_command >>run
+		grep -qF "${elsewhere[i]}" "$here/${elsewhere[i + 1]}"
+		grep -q 'example ' "$here/${elsewhere[i + 1]}"
+	done
+	[ "$(commands | wc -l)" -ge 80 ]
+	expect "$(commands | grep -Fxv -f run)" ""
+}

@@ -249,6 +249,8 @@ java_service() {
 	END
 }
 
+started_twice() { [ "$(grep -c 'started with' app/out.log)" = 2 ]; }
+
 @test "a Java service runs in its directory, with a log for each stream, and takes all its signals" {
 	java_service
 	# As a shell has it that puts a command into the background: QUIT is ignored.
@@ -264,7 +266,7 @@ java_service() {
 	expect "$(tail -n 1 app/out.log)" 'shutdown hook'
 	nothing_runs
 	service 0 start
-	wait_until 10 test "$(grep -c 'started with' app/out.log)" = 2
+	wait_until 10 started_twice
 }
 
 # ---- systemd, Type=forking with PIDFile= ----

@@ -1379,14 +1379,18 @@ static void path_writable_or_die(const char *what, const char *path)
 	if (access(path, W_OK) == 0)
 		return;
 	if (errno == ENOENT) {
-		if (lstat(path, &status) == 0)
-			return; /* a symbolic link to what is not there yet: open(2) will tell */
+		int error;
+
 		path_parent(parent, path);
 		if (access(parent, W_OK | X_OK) == 0)
 			return;
-		if (errno == ENOENT)
+		error = errno;
+		if (lstat(path, &status) == 0)
+			return; /* a symbolic link to what is not there yet: open(2) will tell */
+		if (error == ENOENT)
 			die(EXIT_SETUP, "cannot open %s '%s': no directory '%s'", what, path,
 				parent);
+		errno = error;
 	}
 	die(EXIT_SETUP, "cannot open %s '%s': %s", what, path, strerror(errno));
 }

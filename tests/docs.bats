@@ -17,6 +17,7 @@ elsewhere=(
 	'hosts: all' fleet.bats
 	'somebody has the port' docs.bats
 	'copytruncate' docs.bats
+	'PATH=/usr/local/bin:/usr/bin:/bin' docs.bats
 )
 
 # Every command of the examples on standard input, on a line of its own.
@@ -131,11 +132,11 @@ has_line() { grep -qx -e "$2" <(inside cat "$1"); }
 	is_up /home/me/app.pid
 }
 
-# run_cron_line TEXT [USER]: as cron(8) does.
+# run_cron_line TEXT [USER [PATH]]: as cron(8) does.
 run_cron_line() {
 	line=$(command_with "$1")
 	expect "$line" '[*] [*] [*] [*] [*] *'
-	run -0 --separate-stderr as "${2:-me}" "PATH=/usr/bin:/bin; ${line#* * * * * }"
+	run -0 --separate-stderr as "${2:-me}" "${3:-PATH=/usr/bin:/bin}; ${line#* * * * * }"
 	silent
 }
 
@@ -393,10 +394,11 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 
 @test "manual: a line of the crontab keeps it running" {
 	start_world
-	run_cron_line 'ok-if-running -p /run/app.pid /srv/app/server' root
+	path=$(example 'PATH=/usr/local/bin:/usr/bin:/bin' | head -n 1)
+	run_cron_line 'ok-if-running -p /run/app.pid /srv/app/server' root "$path"
 	is_up /run/app.pid /srv/app/server
 	first=$pid
-	run_cron_line 'ok-if-running -p /run/app.pid /srv/app/server' root
+	run_cron_line 'ok-if-running -p /run/app.pid /srv/app/server' root "$path"
 	is_up /run/app.pid /srv/app/server
 	expect "$pid" "$first"
 }

@@ -45,7 +45,7 @@ boot() {
 here() { timeout 60 "${network[@]}" "$@" </dev/null; }
 
 # The manual's line with that in it.
-line_with() { example "pdsh" | sed -n "s/^\\$ //; /$1/p"; }
+line_with() { example "pdsh" | sed -e ':join; /\\$/ { N; s/\\\n *//; b join; }' | sed -n "s/^\\$ //; /$1/p"; }
 
 # on_each PATTERN: each host has said this, and nothing else.
 on_each() {
@@ -116,7 +116,7 @@ play() {
 	expect "$(grep -c '^web02 *: ok=0 *changed=0 .* failed=1 ' <<<"$output")" 1
 	expect "$output" "*cannot find '/srv/app/server'*"
 	expect "$(servers | wc -l)" 2
-	sed -i '/daemonize -s 1/s/daemonize .*/daemonize --stop -v -p \/run\/app.pid/; /failed_when/d
+	sed -i '/daemonize -s 1/ { N; s/daemonize .*/daemonize --stop -v -p \/run\/app.pid/; }; /failed_when/d
 		s/changed_when: .*/changed_when: "'\''sent signal'\'' in app.stderr"/' play.yml
 	play 1 1 0 web01 web03
 	expect "$(servers)" ""

@@ -147,7 +147,9 @@ other/man/man1/daemonize.1 other/usr/local/bin/daemonize other/zsh/_daemonize"
 ok 1 *"
 }
 
-@test "the changelog begins with the version of the program" {
+@test "the changelog and the manual have the version of the program" {
 	expect "$(daemonize --version)" "daemonize $(version)"
-	expect "$(grep -m 1 '^## \[[0-9]' "$here/../CHANGELOG.md")" "## \[$(version)\] - 20[0-9][0-9]-[01][0-9]-[0-3][0-9]"
+	expect "$(grep -m 1 '^## \[[0-9]' "$here/../CHANGELOG.md")" \
+		"## \\[$(version)\\] - 20[0-9][0-9]-[01][0-9]-[0-3][0-9]"
+	expect "$(grep '^\.Os' "$here/../man/daemonize.1")" ".Os daemonize $(version)"
 }

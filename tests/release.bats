@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # What goes out: "make install", "make uninstall" and "make dist".
-# shellcheck disable=SC2030,SC2031,SC2154 # a test is a subshell; helper.bash and "run" assign
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # backquotes of Markdown; a test is a subshell; helper.bash and "run" assign
 
 load helper
 
@@ -147,9 +147,10 @@ other/man/man1/daemonize.1 other/usr/local/bin/daemonize other/zsh/_daemonize"
 ok 1 *"
 }
 
-@test "the changelog and the manual have the version of the program" {
+@test "changelog, manual and README have the version of the program" {
 	expect "$(daemonize --version)" "daemonize $(version)"
 	expect "$(grep -m 1 '^## \[[0-9]' "$here/../CHANGELOG.md")" \
 		"## \\[$(version)\\] - 20[0-9][0-9]-[01][0-9]-[0-3][0-9]"
 	expect "$(grep '^\.Os' "$here/../man/daemonize.1")" ".Os daemonize $(version)"
+	expect "$(grep -o '`daemonize [0-9.]*`' "$here/../README.md")" "\`daemonize $(version)\`"
 }

@@ -59,6 +59,14 @@ check: daemonize $(TOOLS)
 torture: daemonize $(TORTURE)
 	tests/torture/run
 
+# Needs clang and its libFuzzer. SECONDS=600 feeds each target for so long.
+tests/fuzz/fuzz: tests/fuzz/fuzz.c daemonize.c
+	clang -std=c11 $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -Wl,--wrap=exit -o $@ tests/fuzz/fuzz.c
+
+fuzz: tests/fuzz/fuzz
+	tests/fuzz/run $(SECONDS)
+
 lint:
 	@.ci/lint
 
@@ -85,4 +93,4 @@ dist:
 		gzip -9nf $$name.tar
 
 clean:
-	rm -f daemonize $(TOOLS) $(TORTURE) daemonize-*.tar.gz
+	rm -f daemonize $(TOOLS) $(TORTURE) tests/fuzz/fuzz daemonize-*.tar.gz

@@ -98,16 +98,15 @@ with_bystander() {
 	in_ one daemonize -p app.pid target dump "$report"
 	reported "$report"
 	with_bystander two "$pid"
-	for command in --status '--stop --kill-after 0' '--signal KILL' 'true'; do
-		# shellcheck disable=SC2086 # words
-		run in_ two daemonize -p app.pid $command
-		expect "$status $output" "[013] *in another PID namespace*"
-	done
+	expect "$(in_ two daemonize --status -p app.pid)" "running (in another PID namespace)"
+	fails 1 "*it is in another PID namespace" in_ two daemonize --stop --kill-after 0 -p app.pid
+	fails 1 "*it is in another PID namespace" in_ two daemonize --signal KILL -p app.pid
+	fails 3 "daemonize: already running (in another PID namespace)" in_ two daemonize -p app.pid true
+	fails 124 "*in another PID namespace*" in_ two daemonize -w 0.1 -p app.pid true
+	in_ two daemonize --ok-if-running -p app.pid false
 	in_ two grep -q sleep "/proc/$pid/comm"
 	expect "$(in_ one daemonize --status -p app.pid)" "running (pid $pid)"
 	expect "$(cat app.pid)" "$pid"
-	run -124 in_ two daemonize -w 0.1 -p app.pid true
-	in_ two daemonize --ok-if-running -p app.pid false
 }
 
 @test "when its container is killed, another takes its place at once, whoever has its number there" {

@@ -337,7 +337,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	expect "${lines[-1]}" "bats*tests"
 }
 
-@test "README: make, make lint" {
+@test "README: make, make lint, make fuzz" {
 	clone
 	try 0 'make     '
 	run -0 inside /home/me/clone/daemonize --version
@@ -346,6 +346,9 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	done
 	try 0 'make lint'
 	expect "$output" "lint: clang-format*lint: mandoc"
+	stub clang 'while [ "$1" != -o ]; do shift; done' 'printf "#!/bin/sh\n" >"$2" && chmod 755 "$2"'
+	try 0 'make fuzz'
+	expect "${lines[-1]}" "ok *"
 }
 
 @test "README: make static needs no shared libraries" {

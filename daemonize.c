@@ -38,6 +38,8 @@
 #define _GNU_SOURCE /* setresuid, setgroups, getgrouplist, syscall, O_NOFOLLOW */
 #define _DARWIN_C_SOURCE
 #define __BSD_VISIBLE 1
+#define _FILE_OFFSET_BITS 64 /* 32 bits, glibc: logs beyond 2 GiB, for us and for the daemon */
+#define _TIME_BITS 64
 
 #include <ctype.h>
 #include <dirent.h>
@@ -399,6 +401,9 @@ static void *grow_or_die(void *array, size_t count, size_t size)
 #if !defined(CLOCK_BOOTTIME)
 #define CLOCK_BOOTTIME CLOCK_MONOTONIC
 #endif
+#if !defined(LOGIN_NAME_MAX)
+#define LOGIN_NAME_MAX 256
+#endif
 
 /*
  * Forks for `child`, which must not return. On Linux the child borrows our memory, as with
@@ -408,7 +413,7 @@ static void *grow_or_die(void *array, size_t count, size_t size)
  */
 static pid_t fork_lending(int (*child)(void *), void *argument, char *stack, size_t size)
 {
-#if defined(__linux__) && !defined(NO_LENDING)
+#if defined(__linux__) && !defined(NO_LENDING) && !defined(__hppa__) /* stacks grow upwards */
 	return clone(child, stack + size, CLONE_VM | CLONE_VFORK | SIGCHLD, argument);
 #else
 	pid_t pid = fork();
@@ -575,7 +580,7 @@ static ssize_t receive_from(int fd, struct iovec *text, uid_t *sender)
 	struct msghdr message = {.msg_iov = text, .msg_iovlen = 1};
 	ssize_t received;
 #if defined(SO_PASSCRED)
-	const struct cmsghdr *first;
+	struct cmsghdr *first;
 	struct ucred from;
 	/* No room for fds: the kernel closes them, which is what sd_notify_barrier(3) waits for. */
 	union {
@@ -709,14 +714,45 @@ static bool process_user(pid_t pid, uid_t *uid)
 	return true;
 }
 
-/* getgrouplist(3): macOS has other types. */
+/*
+ * getgrouplist(3). Where the kernel takes 16 groups and users have more, the first are what a login
+ * gives them: initgroups(3).
+ */
 static int list_groups(const char *user, gid_t group, gid_t *groups, int *count)
 {
-#if defined(__APPLE__)
-	return getgrouplist(user, (int)group, (int *)groups, count);
-#else
+#if defined(__linux__)
 	return getgrouplist(user, group, groups, count);
+#else
+	const int max = *count;
+#if defined(__APPLE__)
+	getgrouplist(user, (int)group, (int *)groups, count);
+#else
+	getgrouplist(user, group, groups, count);
 #endif
+	if (*count > max)
+		*count = max;
+	return 0;
+#endif
+}
+
+/* setgroups(2): glibc and musl have another type. */
+static int set_groups(int count, const gid_t *groups)
+{
+#if defined(__linux__)
+	return setgroups((size_t)count, groups);
+#else
+	return setgroups(count, groups);
+#endif
+}
+
+/* What open(2) says of a symbolic link, with O_NOFOLLOW. */
+static bool is_symlink_error(int error)
+{
+#if defined(EFTYPE)
+	if (error == EFTYPE) /* NetBSD */
+		return true;
+#endif
+	return error == ELOOP || error == EMLINK; /* POSIX; FreeBSD */
 }
 
 /* Sets the real, effective and saved IDs alike, so that none is left to go back to. */
@@ -802,11 +838,14 @@ static const char *signal_name(int number)
 #ifdef SIGRTMIN
 #define REALTIME_FIRST SIGRTMIN
 #define REALTIME_LAST SIGRTMAX
-#define STANDARD_LAST 31
 #else
-#define REALTIME_FIRST NSIG
-#define REALTIME_LAST (NSIG - 1)
-#define STANDARD_LAST (NSIG - 1)
+#define REALTIME_FIRST (STANDARD_LAST + 1)
+#define REALTIME_LAST STANDARD_LAST
+#endif
+#if defined(__NetBSD__)
+#define STANDARD_LAST 32 /* SIGPWR */
+#else
+#define STANDARD_LAST 31 /* on OpenBSD 32 is libc's */
 #endif
 
 /* ---- Time: monotonic, in nanoseconds ------------------------------------------------------ */
@@ -853,14 +892,15 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static bool parse_number(const char *text, int base, unsigned long max, unsigned long *value)
+static bool parse_number(const char *text, int base, unsigned long long max,
+	unsigned long long *value)
 {
 	char *end;
 
 	if (!is_digit(*text))
-		return false; /* strtoul takes blanks and a sign */
+		return false; /* strtoull takes blanks and a sign */
 	errno = 0;
-	*value = strtoul(text, &end, base);
+	*value = strtoull(text, &end, base);
 	return *end == '\0' && errno == 0 && *value <= max;
 }
 
@@ -891,7 +931,7 @@ static bool parse_duration(const char *text, int64_t *duration)
 /* "HUP", "SIGHUP", "hup", "1", "RTMIN+3", "RTMAX-1". */
 static bool parse_signal(const char *text, int *number)
 {
-	unsigned long value;
+	unsigned long long value;
 	bool from_end;
 
 	if (parse_number(text, 10, INT_MAX, &value)) {
@@ -998,7 +1038,7 @@ static const struct option long_options[] = {
 
 static void options_keep_fds(struct options *opt, const char *list)
 {
-	unsigned long first, last;
+	unsigned long long first, last;
 	char word[32], *dash;
 
 	for (const char *rest = list; rest;) {
@@ -1015,7 +1055,7 @@ static void options_keep_fds(struct options *opt, const char *list)
 				list);
 		for (; first <= last; first++) {
 			if (fcntl((int)first, F_GETFD) == -1)
-				die(EXIT_SETUP, "cannot keep file descriptor %lu: it is not open",
+				die(EXIT_SETUP, "cannot keep file descriptor %llu: it is not open",
 					first);
 			opt->keep = grow_or_die(opt->keep, opt->n_keep, sizeof *opt->keep);
 			fds_insert(opt->keep, &opt->n_keep, (int)first);
@@ -1048,7 +1088,7 @@ static void options_environment(struct options *opt, char *setting)
 
 static void options_umask(struct options *opt, const char *text)
 {
-	unsigned long value;
+	unsigned long long value;
 
 	if (!parse_number(text, 8, 0777, &value))
 		die_usage("'%s' is no umask: octal, from 0 to 777", text);
@@ -1073,13 +1113,13 @@ static void options_pidfile(struct options *opt, char *path)
 /* Occupies the number, so that no file that we open gets it. */
 static void options_notify_fd(struct options *opt, const char *text)
 {
-	unsigned long fd;
+	unsigned long long fd;
 
 	if (!parse_number(text, 10, INT_MAX, &fd) || fd <= STDERR_FILENO)
 		die_usage("'%s' is no file descriptor from 3 up", text);
 	opt->notify_fd = (int)fd;
 	if (fcntl(opt->notify_fd, F_GETFD) == -1 && dup2(STDIN_FILENO, opt->notify_fd) == -1)
-		die(EXIT_SETUP, "cannot use file descriptor %lu: %s", fd, strerror(errno));
+		die(EXIT_SETUP, "cannot use file descriptor %llu: %s", fd, strerror(errno));
 }
 
 static void options_mode(struct options *opt, enum mode mode, const char *signal_name)
@@ -1406,7 +1446,7 @@ static bool is_lookup_error(int error)
 
 static const struct passwd *user_or_die(const char *name, struct identity *id)
 {
-	unsigned long number;
+	unsigned long long number;
 	bool is_number = parse_number(name, 10, UINT_MAX - 1, &number);
 	const struct passwd *entry;
 
@@ -1425,7 +1465,7 @@ static const struct passwd *user_or_die(const char *name, struct identity *id)
 
 static gid_t group_or_die(const char *name)
 {
-	unsigned long number;
+	unsigned long long number;
 	const struct group *entry = getgrnam(name);
 
 	if (entry)
@@ -1476,7 +1516,7 @@ static void check_may_change(const struct plan *plan)
 	int count = getgroups(0, NULL);
 	gid_t *groups = allocate_or_die((size_t)count + 1, sizeof *groups);
 
-	if (getgroups(count, groups) != count || setgroups((size_t)count, groups) == -1)
+	if (getgroups(count, groups) != count || set_groups(count, groups) == -1)
 		die_of_step(plan, STEP_USER, errno);
 	free(groups);
 }
@@ -1729,7 +1769,7 @@ static enum step pidfile_open(const char *path, int flags, const struct identity
 {
 	*fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, PIDFILE_MODE);
 	if (*fd == -1)
-		return errno == ELOOP || errno == EMLINK ? STEP_PIDFILE_SYMLINK : STEP_PIDFILE_OPEN;
+		return is_symlink_error(errno) ? STEP_PIDFILE_SYMLINK : STEP_PIDFILE_OPEN;
 	if (fstat(*fd, status) == -1)
 		return STEP_PIDFILE_OPEN;
 	errno = EINVAL;
@@ -2127,7 +2167,7 @@ static int stream_open_or_die(const struct options *opt, int number, bool create
 	fd = open(path, flags | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOG_MODE);
 	if (fd == -1 && errno == ENOENT && output && !create)
 		return -1;
-	if (fd == -1 && (flags & O_NOFOLLOW) && (errno == ELOOP || errno == EMLINK))
+	if (fd == -1 && (flags & O_NOFOLLOW) && is_symlink_error(errno))
 		die(EXIT_SETUP, "cannot open '%s': with -u, a log must not be a symbolic link",
 			path);
 	if (fd == -1 && errno == ENXIO && stat(path, status) == 0 && S_ISFIFO(status->st_mode))
@@ -2197,7 +2237,7 @@ static int close_spans(const struct plan *plan)
 static int close_listed(const struct plan *plan, const char *directory)
 {
 	struct dirent *entry;
-	unsigned long fd;
+	unsigned long long fd;
 	bool closed = true, failed;
 	DIR *list = opendir(directory);
 
@@ -2443,7 +2483,7 @@ static void assume_identity(const struct plan *plan)
 {
 	const struct identity *id = &plan->id;
 
-	must(plan, STEP_GROUPS, setgroups((size_t)id->n_groups, id->groups) == 0);
+	must(plan, STEP_GROUPS, set_groups(id->n_groups, id->groups) == 0);
 	must(plan, STEP_GROUP, set_group_ids(id->gid) == 0);
 	must(plan, STEP_USER, set_user_ids(id->uid) == 0);
 	if (id->uid != 0)
@@ -2791,7 +2831,7 @@ static void readiness_open_or_die(struct plan *plan, struct attempt *attempt)
 /* Takes in one message, lines of NAME=VALUE: sd_notify(3). Text ends with a NUL. */
 static void notify_parse(char *text, struct readiness *r)
 {
-	unsigned long number;
+	unsigned long long number;
 	char *value, *next;
 
 	for (char *line = text; line; line = next) {
@@ -2813,7 +2853,7 @@ static void notify_parse(char *text, struct readiness *r)
 		else if (!strcmp(line, "MAINPID") && parse_number(value, 10, INT_MAX, &number))
 			r->main_pid = (pid_t)number;
 		else if (!strcmp(line, "EXTEND_TIMEOUT_USEC") &&
-			 parse_number(value, 10, LONG_MAX, &number) && r->deadline != NEVER) {
+			 parse_number(value, 10, LLONG_MAX, &number) && r->deadline != NEVER) {
 			int64_t extended =
 				(int64_t)number < NEVER / 2000
 					? clock_read(CLOCK_MONOTONIC) + (int64_t)number * 1000
@@ -2962,7 +3002,7 @@ static size_t signal_family(const struct attempt *attempt, int number)
 {
 	struct process process = {.state = 0};
 	const struct dirent *entry;
-	unsigned long pid;
+	unsigned long long pid;
 	size_t count = 0;
 	DIR *list;
 
@@ -3185,8 +3225,10 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 	verdict = await_ready(plan, &r, &mask);
 	/* A pipe is closed a moment before its owner is known to be dead. */
 	if (verdict == CLOSED) {
-		if (r.watch_fd != -1)
-			poll_until(r.watch_fd, deadline_in(POLL_INTERVAL));
+		const int64_t limit = deadline_in(POLL_INTERVAL);
+
+		while (!has_died(r.daemon) && clock_read(CLOCK_MONOTONIC) < limit)
+			nap(NAP);
 		verdict = has_died(r.daemon) ? DIED : CLOSED;
 	}
 	progress_erase(&r);

@@ -67,6 +67,10 @@ tests/fuzz/fuzz: tests/fuzz/fuzz.c daemonize.c
 fuzz: tests/fuzz/fuzz
 	tests/fuzz/run $(SECONDS)
 
+# Needs spin. The pidfile's protocol, in every order of its steps.
+model:
+	tests/model/run
+
 lint:
 	@.ci/lint
 

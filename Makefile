@@ -16,6 +16,9 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wca
 	-Wdouble-promotion
 COMPILE = $(CC) -std=c11 $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 TOOLS = tests/target tests/racer
+STATIC = -static -Wl,-z,noseparate-code
+BENCH = tests/bench/bench tests/bench/first tests/bench/floor tests/bench/floor-static \
+	tests/bench/static
 TORTURE = tests/torture/idle tests/torture/oldkernel tests/torture/race tests/torture/static \
 	tests/torture/sweep
 
@@ -27,7 +30,7 @@ daemonize: daemonize.c
 # No libc to load at run time, code and data in fewer pages: a start in half the time.
 static:
 	rm -f daemonize
-	$(MAKE) CC=musl-gcc LDFLAGS='-static -Wl,-z,noseparate-code' daemonize
+	$(MAKE) CC=musl-gcc LDFLAGS='$(STATIC)' daemonize
 
 tests/target: tests/target.c
 	$(COMPILE) -o $@ tests/target.c
@@ -67,6 +70,26 @@ tests/fuzz/fuzz: tests/fuzz/fuzz.c daemonize.c
 fuzz: tests/fuzz/fuzz
 	tests/fuzz/run $(SECONDS)
 
+tests/bench/bench: tests/bench/bench.c tests/bench/first.h
+	$(COMPILE) -o $@ tests/bench/bench.c
+
+tests/bench/first: tests/bench/first.c tests/bench/first.h
+	$(CC) -std=c11 -O2 -static -nostdlib -o $@ tests/bench/first.c
+
+tests/bench/floor: tests/bench/floor.c
+	$(COMPILE) -o $@ tests/bench/floor.c
+
+# Both with the flags of "make static".
+tests/bench/floor-static: tests/bench/floor.c
+	musl-gcc $(STATIC) -std=c11 $(CFLAGS) -o $@ tests/bench/floor.c
+
+tests/bench/static: daemonize.c
+	musl-gcc $(STATIC) -std=c11 $(CFLAGS) -o $@ daemonize.c
+
+# As root, x86-64 Linux, with musl-gcc; peers that are installed take part. Some minutes.
+bench: daemonize $(BENCH)
+	tests/bench/bench
+
 # Needs spin. The pidfile's protocol, in every order of its steps.
 model:
 	tests/model/run
@@ -97,4 +120,4 @@ dist:
 		gzip -9nf $$name.tar
 
 clean:
-	rm -f daemonize $(TOOLS) $(TORTURE) tests/fuzz/fuzz daemonize-*.tar.gz
+	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/fuzz/fuzz daemonize-*.tar.gz

@@ -4,6 +4,7 @@
  *
  * Without libc, whose start-up is not what is measured: cc -nostdlib -static.
  */
+#define _GNU_SOURCE
 #include "first.h"
 #include <fcntl.h>
 #include <sys/syscall.h>

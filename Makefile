@@ -51,14 +51,15 @@ tests/torture/static: daemonize.c
 	$$(command -v musl-gcc || echo $(CC)) -std=c11 $(CFLAGS) -static -o $@ daemonize.c
 
 tests/torture/sweep: tests/torture/sweep.c tests/torture/inject.c tests/torture/inject.h \
-	tests/torture/lab.c tests/torture/lab.h
-	$(COMPILE) -o $@ tests/torture/sweep.c tests/torture/inject.c tests/torture/lab.c
+	tests/torture/lab.c tests/torture/lab.h tests/torture/state.c tests/torture/state.h
+	$(COMPILE) -o $@ tests/torture/sweep.c tests/torture/inject.c tests/torture/lab.c \
+		tests/torture/state.c
 
 # DAEMONIZE=program tests another; ROUNDS=300 races longer.
 check: daemonize $(TOOLS)
 	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) tests
 
-# x86-64 Linux, some minutes. ROUNDS=300 races longer.
+# x86-64 Linux with glibc, two minutes. FULL=1 leaves nothing out; ROUNDS=300 races longer.
 torture: daemonize $(TORTURE)
 	tests/torture/run
 

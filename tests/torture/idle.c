@@ -1,0 +1,88 @@
+/*
+ * idle: the command that is daemonized here. It lives until it is told to go; after half a minute
+ * it goes by itself.
+ *
+ *   -n FD        first writes a newline to FD, and closes it: --notify-fd
+ *   -N           first says READY=1: --notify
+ *   -a           must be alone: if another runs at the same time, leaves a witness, ".two" added to
+ *                its own path
+ *   -c           closes every fd from 3 to 99, and so loses the pidfile's lock
+ *   -m MS        goes by itself after so many milliseconds
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LIFE = 30000, FD_BOUND = 100 };
+
+/* Who waits for the word may be dead: that is no reason to go. */
+static void say_ready(int fd)
+{
+	signal(SIGPIPE, SIG_IGN);
+	(void)!write(fd, "\n", 1);
+	signal(SIGPIPE, SIG_DFL);
+	close(fd);
+}
+
+static void notify(const char *name)
+{
+	static const char message[] = "READY=1";
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const size_t length = name ? strlen(name) : sizeof address.sun_path;
+	const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd == -1 || length >= sizeof address.sun_path)
+		exit(EXIT_FAILURE);
+	memcpy(address.sun_path, name, length);
+	if (*name == '@')
+		*address.sun_path = '\0';
+	sendto(fd, message, sizeof message - 1, 0, (struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+	close(fd);
+}
+
+/* The kernel ends this lock, on a lower fd, before it ends the pidfile's. */
+static void be_alone(const char *program)
+{
+	char witness[4096];
+
+	if (flock(open(program, O_RDONLY | O_CLOEXEC), LOCK_EX | LOCK_NB) == 0)
+		return;
+	snprintf(witness, sizeof witness, "%s.two", program);
+	close(open(witness, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+}
+
+int main(int argc, char **argv)
+{
+	int letter, life = LIFE;
+	bool alone = false;
+
+	while ((letter = getopt(argc, argv, "acm:n:N")) != -1) {
+		switch (letter) {
+		case 'a': alone = true; break;
+		case 'c':
+			for (int fd = STDERR_FILENO + 1; fd < FD_BOUND; fd++)
+				close(fd);
+			break;
+		case 'm': life = (int)strtol(optarg, NULL, 10); break;
+		case 'n': say_ready((int)strtol(optarg, NULL, 10)); break;
+		case 'N': notify(getenv("NOTIFY_SOCKET")); break;
+		default: return EXIT_FAILURE;
+		}
+	}
+	if (alone)
+		be_alone(argv[0]);
+	if (life > 0)
+		nanosleep(&(struct timespec){life / 1000, life % 1000 * 1000000L}, NULL);
+	return EXIT_SUCCESS;
+}

@@ -8,6 +8,7 @@ BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 JOBS = 6
+TESTS = tests
 
 # Apart from CFLAGS, so that a packager's cannot lose them; before them, so that they can override.
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual \
@@ -55,9 +56,9 @@ tests/torture/sweep: tests/torture/sweep.c tests/torture/inject.c tests/torture/
 	$(COMPILE) -o $@ tests/torture/sweep.c tests/torture/inject.c tests/torture/lab.c \
 		tests/torture/state.c
 
-# DAEMONIZE=program tests another; ROUNDS=300 races longer.
+# DAEMONIZE=program tests another, TESTS=tests/fds.bats a part; ROUNDS=300 races longer.
 check: daemonize $(TOOLS)
-	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) tests
+	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) $(TESTS)
 
 # x86-64 Linux with glibc, two minutes. FULL=1 leaves nothing out; ROUNDS=300 races longer.
 torture: daemonize $(TORTURE)

@@ -123,18 +123,18 @@ static bool at_most(const char *digits, size_t length, const char *limit)
 	       (length == strlen(limit) && strncmp(digits, limit, length) <= 0);
 }
 
-static void expect_number(const char *text, int base, unsigned long max)
+static void expect_number(const char *text, int base, unsigned long long max)
 {
 	const char *digits = significant(text);
 	char limit[32], again[32];
-	unsigned long value = 0;
+	unsigned long long value = 0;
 	bool good;
 
-	snprintf(limit, sizeof limit, base == 8 ? "%lo" : "%lu", max);
+	snprintf(limit, sizeof limit, base == 8 ? "%llo" : "%llu", max);
 	good = *text && !text[strspn(text, base == 8 ? "01234567" : "0123456789")] &&
 	       at_most(digits, strlen(digits), limit);
 	claim(parse_number(text, base, max, &value) == good);
-	snprintf(again, sizeof again, base == 8 ? "%lo" : "%lu", value);
+	snprintf(again, sizeof again, base == 8 ? "%llo" : "%llu", value);
 	claim(!good || !strcmp(again, digits));
 }
 
@@ -210,7 +210,7 @@ static void fuzz_values(char *text, size_t size)
 	(void)size;
 	expect_number(text, 8, 0777);
 	expect_number(text, 10, INT_MAX);
-	expect_number(text, 10, ULONG_MAX);
+	expect_number(text, 10, ULLONG_MAX);
 	expect_duration(text);
 	expect_signal(text);
 	expect_list(text);

@@ -64,6 +64,13 @@ check: daemonize $(TOOLS)
 torture: daemonize $(TORTURE)
 	tests/torture/run
 
+# Needs valgrind, and libc's symbols for it. WATCHED='tests/race.bats' watches others.
+WATCHED = tests/control.bats tests/detach.bats tests/exec.bats tests/fds.bats tests/identity.bats \
+	tests/loggers.bats tests/options.bats tests/signals.bats
+
+valgrind: daemonize $(TOOLS)
+	JOBS=$(JOBS) tests/valgrind ./daemonize $(WATCHED)
+
 # Needs clang and its libFuzzer. SECONDS=600 feeds each target for so long.
 tests/fuzz/fuzz: tests/fuzz/fuzz.c daemonize.c
 	clang -std=c11 $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined \

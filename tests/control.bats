@@ -456,6 +456,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	there_is_no_pidfile
 }
 
+# bats test_tags=no-valgrind
 @test "--stop watches: it does not poll" {
 	need strace
 	app 'trap "sleep 1; exit" TERM'
@@ -731,24 +732,28 @@ halted_at() {
 		'lives $other'
 }
 
+# bats test_tags=no-valgrind
 @test "--stop cannot hit who gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
+# bats test_tags=no-valgrind
 @test "--stop cannot hit who gets the PID after it was pinned, before the signal" {
 	halted_at pidfd_send_signal 424 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
+# bats test_tags=no-valgrind
 @test "--signal cannot hit who gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --signal KILL
 	expect "$output" "*not running
 status 1"
 }
 
+# bats test_tags=no-valgrind
 @test "--signal cannot hit who gets the PID after it was pinned, before the signal" {
 	halted_at pidfd_send_signal 424 --signal KILL
 	expect "$output" "*not running

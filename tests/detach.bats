@@ -189,6 +189,7 @@ starts_from() {
 @test "a caller with a controlling terminal gets the same daemon" { starts_from --ctty; }
 @test "a caller whose working directory was removed gets the same daemon" { starts_from --rmcwd; }
 @test "a caller without a parent gets the same daemon" { starts_from --orphan; }
+# bats test_tags=no-valgrind
 @test "a caller with few fds allowed gets the same daemon" { starts_from --nofile 16; }
 @test "a caller with all of these oddities gets the same daemon" {
 	starts_from --ctty --ignore HUP,INT,QUIT,PIPE,CHLD --block TERM,USR1 --umask 077 --rmcwd \
@@ -249,6 +250,7 @@ expect_no_server() { ! tmux -S "$T/tmux" ls; }
 	is_as_promised
 }
 
+# bats test_tags=no-valgrind
 @test "a relative path from a removed working directory is refused" {
 	fails 1 "daemonize: *No such file or directory" \
 		target with --rmcwd -- daemonize -p app.pid target dump "$report"

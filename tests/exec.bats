@@ -206,11 +206,13 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	cannot_run 126 "*'$T/bin'*" "$T/bin"
 }
 
+# bats test_tags=no-valgrind
 @test "an interpreter that is not there is status 126, and is named" {
 	program "$T/script" '#!/no/such/interpreter -x'
 	cannot_run 126 "*'$T/script'*/no/such/interpreter*" "$T/script"
 }
 
+# bats test_tags=no-valgrind
 @test "an interpreter with a carriage return is named visibly" {
 	program "$T/script" $'#!/bin/sh\r' 'exit 0'
 	run -126 --separate-stderr daemonize "$T/script"
@@ -219,6 +221,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	run -1 grep -q $'\r' <<<"$stderr"
 }
 
+# bats test_tags=no-valgrind
 @test "an interpreter that is not executable is status 126" {
 	touch "$T/interpreter"
 	program "$T/script" "#!$T/interpreter"
@@ -232,12 +235,14 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	[ ! -e "$T/ran" ]
 }
 
+# bats test_tags=no-valgrind
 @test "a truncated binary is status 126" {
 	head -c 200 "$T/bin/target" >"$T/broken"
 	chmod 755 "$T/broken"
 	cannot_run 126 "*'$T/broken'*" "$T/broken"
 }
 
+# bats test_tags=no-valgrind
 @test "a binary whose dynamic linker is missing is status 126" {
 	need "${CC:-cc}"
 	echo 'int main(void) { return 0; }' >"$T/x.c"
@@ -245,12 +250,14 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	cannot_run 126 "*'$T/x'*" "$T/x"
 }
 
+# bats test_tags=no-valgrind
 @test "a file that is open for writing is status 126" {
 	cp "$T/bin/target" "$T/busy"
 	exec 8>>"$T/busy"
 	cannot_run 126 "*'$T/busy'*Text file busy" "$T/busy" exit 0
 }
 
+# bats test_tags=no-valgrind
 @test "arguments that the system finds too long are an error that says so" {
 	need strace
 	fails 126 "daemonize: *'target'*Argument list too long" \
@@ -259,6 +266,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	[ ! -e "$T/app.pid" ]
 }
 
+# bats test_tags=no-valgrind
 @test "no memory for the command is an error that says so" {
 	need strace
 	fails 126 "daemonize: *'target'*[Mm]emory" \
@@ -314,6 +322,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$(field env.LISTEN_FDS)" 1
 }
 
+# bats test_tags=no-valgrind
 @test "an empty environment is no obstacle" {
 	env -i "$T/bin/daemonize" "$T/bin/target" dump "$report"
 	reported "$report"

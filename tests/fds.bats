@@ -28,8 +28,8 @@ syscalls() {
 @test "with a pidfile there is one more, at 10 or above, read-only and kept across exec" {
 	from --open 3,4,10,11
 	start -p "$T/app.pid"
-	expect "$(fds)" "0 1 2 10"
-	expect "$(field fd.10)" "r append=0 cloexec=0 $T/app.pid"
+	expect "$(fds)" "0 1 2 1[0-9]"
+	expect "$(sed -n 's/^fd.1[0-9]=//p' "$report")" "r append=0 cloexec=0 $T/app.pid"
 }
 
 @test "with a lock there is one more, at 10 or above" {
@@ -72,9 +72,9 @@ syscalls() {
 @test "a kept fd does not collide with the pidfile's" {
 	from --open 10,11,12
 	start -p "$T/app.pid" -k 10-12
-	expect "$(fds)" "0 1 2 10 11 12 13"
+	expect "$(fds)" "0 1 2 10 11 12 1[3-9]"
 	expect "$(field fd.11)" "rw append=0 cloexec=0 /dev/null"
-	expect "$(field fd.13)" "r * $T/app.pid"
+	expect "$(sed -n 's/^fd.1[3-9]=//p' "$report")" "r * $T/app.pid"
 }
 
 @test "a kept fd does not collide with the logs'" {
@@ -138,6 +138,7 @@ syscalls() {
 
 # ---- However many are allowed ----
 
+# bats test_tags=no-valgrind
 @test "an fd above a limit that was lowered is closed too" {
 	from --open 300,900 --nofile 100
 	start
@@ -157,6 +158,7 @@ without_close_range() {
 	caller=(strace -D -f -qq -o "$T/trace" -e trace=close_range -e inject=close_range:error=ENOSYS "$@")
 }
 
+# bats test_tags=no-valgrind
 @test "without close_range fds are closed as well" {
 	without_close_range target with --open 7,300,900 --nofile 100 --
 	start
@@ -168,6 +170,7 @@ without_close_range() {
 	expect "$(closes 20000)" "$(closes 1024)"
 }
 
+# bats test_tags=no-valgrind
 @test "without close_range and without /proc fds are closed as well" {
 	need_root
 	need unshare
@@ -180,5 +183,5 @@ without_close_range() {
 @test "without close_range kept fds are kept" {
 	without_close_range target with --open 7,8,300 --
 	start -k 8 -p "$T/app.pid"
-	expect "$(fds)" "0 1 2 8 10"
+	expect "$(fds)" "0 1 2 8 1[0-9]"
 }

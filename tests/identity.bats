@@ -272,6 +272,7 @@ refused_as_nobody() {
 	expect "$(field gid)" "$(as_nobody id -g):*"
 }
 
+# bats test_tags=no-valgrind
 @test "it refuses to be run set-user-ID" {
 	need_root
 	chmod u+s "$T/bin/daemonize"
@@ -279,6 +280,7 @@ refused_as_nobody() {
 	expect "$(ls "$T/pub")" ""
 }
 
+# bats test_tags=no-valgrind
 @test "it refuses to be run set-group-ID" {
 	need_root
 	chmod g+s "$T/bin/daemonize"

@@ -68,6 +68,7 @@ pgrep_ours() {
 	has '|log' output
 }
 
+# bats test_tags=no-valgrind
 @test "the command runs in the caller's directory, with default signals and no fds but its own" {
 	from --ignore HUP,PIPE,CHLD,INT --block TERM,USR1 --open 7,9,300
 	"${caller[@]}" "$T/bin/daemonize" -k 7 -p app.pid -l lock -c /tmp --notify -o "|target dump $T/logger" \

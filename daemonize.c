@@ -2657,6 +2657,7 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 {
 	_Alignas(max_align_t) char stack[2 * CHILD_STACK]; /* for both, until the channel's end */
 	int channel[2];
+	pid_t pid;
 
 	if (pipe_close_on_exec(channel) == -1)
 		die(EXIT_SETUP, "cannot make the status channel: %s", strerror(errno));
@@ -2673,8 +2674,9 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 			(struct report){.step = STEP_CHANNEL, .failed = true, .error = errno};
 		kill(attempt->middle, SIGKILL);
 		kill(-attempt->middle, SIGKILL);
-		while (waitpid(-attempt->middle, NULL, 0) > 0)
-			;
+		while ((pid = waitpid(-attempt->middle, NULL, 0)) > 0)
+			if (pid != attempt->middle)
+				attempt->daemon = pid; /* its pidfile has to go, too */
 	}
 	close(channel[0]);
 }
@@ -3313,7 +3315,7 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 
 	prepare_keep(plan);
 	/* Kept from the close of all fds; exec closes them. */
-	diagnostics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FIRST_LOCK_FD);
+	diagnostics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (diagnostics.fd == -1)
 		diagnostics.fd = STDERR_FILENO;
 	else

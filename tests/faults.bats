@@ -1,0 +1,348 @@
+#!/usr/bin/env bats
+# What the system seldom refuses: each refusal is a failed start that says so, and leaves nothing behind; or
+# makes no difference. strace refuses in the system's place. "make torture" does so with every system call of
+# many starts; here are those that it takes a moment, an option or an odd system to meet.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
+
+load helper
+
+setup_file() { command -v strace >/dev/null || skip "needs strace"; }
+
+# faulty STRACE-OPTION... -- COMMAND...: with what these options inject, and "${on[@]}" paths that they are for.
+faulty() {
+	local options=() path
+
+	for path in "${on[@]}"; do
+		options+=(-P "$path")
+	done
+	while [ "$1" != -- ]; do
+		options+=(-e "$1")
+		shift
+	done
+	note strace "${options[@]}" "$@"
+	timeout 60 strace -f -qq -o "$T/trace" "${options[@]}" "$@"
+}
+
+# cannot STATUS PATTERN INJECTION... -- COMMAND...: fails with this line, and leaves no process.
+cannot() {
+	fails "$1" "daemonize: $2" faulty "${@:3}"
+	nothing_runs
+}
+
+# nth CALL PATTERN COMMAND...: which of its CALLs the first is whose line in strace's output has the pattern.
+nth() {
+	strace -qq -yy -e "trace=$1" -o "$T/dry" "${@:3}" >/dev/null 2>&1 || true
+	grep -nm1 -- "$2" "$T/dry" | cut -d: -f1
+	[ -s "$T/dry" ]
+}
+
+no_pidfile() { [ ! -e "$T/app.pid" ]; }
+
+# ---- Before the first fork ----
+
+@test "a caller without fd 0 where there is no /dev/null is status 1" {
+	on=(/dev/null)
+	run -1 faulty inject=openat,open:error=ENOENT -- daemonize true <&-
+	nothing_runs
+}
+
+@test "a users' or groups' database that cannot be read is no unknown user" {
+	need_root
+	on=(/etc/nsswitch.conf /etc/passwd)
+	cannot 1 "cannot look up user 'nosuchuser': Input/output error" \
+		inject=openat,open:error=EIO -- daemonize -u nosuchuser true
+	on=(/etc/group)
+	cannot 1 "cannot look up the groups of user 'nobody': Input/output error" \
+		inject=openat,open:error=EIO -- daemonize -u nobody true
+}
+
+@test "a file system without flock is told" {
+	cannot 1 "cannot lock 'app.lock': No locks available" inject=flock:error=ENOLCK -- daemonize -l app.lock true
+}
+
+@test "a lock file that is a socket is told" {
+	python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
+	fails 1 "daemonize: cannot open lock file 'socket': No such device or address" daemonize -l socket true
+}
+
+@test "a pipe that cannot be had, for the status, for a logger or for readiness, is told" {
+	none=(inject=pipe2,pipe:error=EMFILE:when=1)
+	cannot 1 "cannot make the status channel: Too many open files" "${none[@]}" -- daemonize true
+	cannot 1 "cannot make a pipe to '|cat': Too many open files" "${none[@]}" -- daemonize -o '|cat' true
+	cannot 1 "cannot make the notification pipe: Too many open files" "${none[@]}" -- daemonize --notify-fd 5 true
+}
+
+@test "a socket for --notify that cannot be had is told" {
+	cannot 1 "cannot make the notification socket: Too many open files" inject=socket:error=EMFILE -- daemonize --notify true
+	nth=$(nth fcntl 'socket:.*F_SETFD\|UNIX.*F_SETFD' daemonize --notify -t 0.1 sleep 5)
+	cannot 1 "cannot make the notification socket: Bad file descriptor" "inject=fcntl:error=EBADF:when=$nth" -- \
+		daemonize --notify true
+}
+
+@test "memory that cannot be had is told" {
+	nth=$(nth mmap . daemonize -V && wc -l <"$T/dry")
+	none=(inject=brk:error=ENOMEM:when=2+ "inject=mmap:error=ENOMEM:when=$((${nth##*$'\n'} + 1))+")
+	cannot 1 "cannot allocate memory: Cannot allocate memory" "${none[@]}" -- daemonize -E A=B true
+	cannot 1 "cannot allocate memory: Cannot allocate memory" "${none[@]}" -- daemonize --stop -p app.pid
+}
+
+@test "a fork that is refused is told, the launcher's and the logger's" {
+	none=(inject=clone,fork,vfork:error=EAGAIN:when=1)
+	cannot 1 "cannot fork: Resource temporarily unavailable" "${none[@]}" -- daemonize -p "$T/app.pid" true
+	cannot 1 "cannot fork for '|cat': Resource temporarily unavailable" "${none[@]}" -- daemonize -o '|cat' true
+	no_pidfile
+}
+
+@test "a logger that cannot be set up is a failed start" {
+	cannot 1 "cannot start '|cat': it ended at once, with exit status 126" inject=dup2:error=EINTR:when=1 -- \
+		daemonize -o '|cat' true
+}
+
+# ---- The status channel ----
+
+# hears INJECTION: the launcher's first read from the status channel comes out so.
+hears() { nth=$(nth read pipe: daemonize true) && injected=inject=read:$1:when=$nth; }
+
+@test "a launcher that cannot hear its daemon ends it, and leaves no pidfile" {
+	hears error=EIO
+	cannot 1 "cannot hear from the daemon: Input/output error" "$injected" -- daemonize -p "$T/app.pid" sleep 60
+	no_pidfile
+	cannot 1 "cannot hear from the daemon: Input/output error" "$injected" -- daemonize -p "$T/app.pid" true
+	no_pidfile
+}
+
+@test "a torn report is none" {
+	hears retval=1
+	cannot 1 "cannot hear from the daemon: Input/output error" "$injected" -- daemonize -p "$T/app.pid" sleep 60
+	no_pidfile
+}
+
+@test "an interrupted read from the daemon is repeated" {
+	hears error=EINTR
+	run -0 --separate-stderr faulty "$injected" -- daemonize target exit 0
+	expect "$stderr" ""
+}
+
+@test "a daemon that cannot tell its PID to the launcher does not run" {
+	# The launcher's own first line is lost as well.
+	run -1 --separate-stderr faulty inject=write:error=EPIPE:when=1 -- daemonize -v -p "$T/app.pid" sleep 60
+	expect "$stderr" "*daemonize: cannot start 'sleep': died before it was executed"
+	nothing_runs
+	no_pidfile
+}
+
+@test "a daemon that is killed before it is the command is a failed start" {
+	cannot 1 "cannot start 'sleep': killed by signal 9 before it was executed" inject=chdir:signal=KILL -- \
+		daemonize -p "$T/app.pid" sleep 60
+	no_pidfile
+}
+
+# ---- In the daemon ----
+
+@test "standard streams that cannot be redirected are told" {
+	cannot 1 "cannot redirect the standard streams: Interrupted system call" inject=dup2:error=EINTR:when=1 -- daemonize true
+	cannot 1 "cannot redirect the standard streams: Interrupted system call" inject=dup2:error=EINTR:when=4 -- \
+		daemonize --notify-fd 9 true 9</dev/null
+}
+
+@test "logs that cannot be truncated are told" {
+	echo old >app.log
+	cannot 1 "cannot truncate the logs: Input/output error" inject=ftruncate:error=EIO -- daemonize --truncate -o app.log true
+}
+
+@test "signals that cannot be reset are told" {
+	cannot 1 "cannot reset the signals: Invalid argument" inject=rt_sigaction:error=EINVAL:when=9 -- daemonize true
+}
+
+@test "-f tells what fails once the streams are redirected, and leaves no pidfile" {
+	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- \
+		daemonize -f -p "$T/app.pid" true
+	no_pidfile
+	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- daemonize -f true
+}
+
+@test "-f tells it also where no fd from 10 up can be had" {
+	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- \
+		target with --nofile 8 -- daemonize -f -p "$T/app.pid" true
+	no_pidfile
+}
+
+@test "-f that cannot keep standard error goes on" {
+	nth=$(nth fcntl F_DUPFD_CLOEXEC daemonize -f true)
+	run -0 --separate-stderr faulty "inject=fcntl:error=EMFILE:when=$nth+" -- daemonize -f true
+	expect "$stderr" ""
+}
+
+# ---- The pidfile ----
+
+@test "a pidfile that cannot be read, or asked for its lock, is told" {
+	on=("$T/app.pid")
+	echo 1 >app.pid
+	for mode in --status:4 --stop:1; do
+		cannot "${mode#*:}" "cannot read pidfile '$T/app.pid': Input/output error" inject=pread64:error=EIO -- \
+			daemonize "${mode%:*}" -p "$T/app.pid"
+		cannot "${mode#*:}" "cannot open pidfile '$T/app.pid': Input/output error" inject=fstat,newfstatat:error=EIO:when=2 -- \
+			daemonize "${mode%:*}" -p "$T/app.pid"
+		cannot "${mode#*:}" "cannot lock pidfile '$T/app.pid': No locks available" inject=fcntl:error=ENOLCK -- \
+			daemonize "${mode%:*}" -p "$T/app.pid"
+	done
+	expect "$(cat app.pid)" 1
+}
+
+@test "a pidfile that goes while it is looked at is none" {
+	on=("$T/app.pid")
+	echo 1 >app.pid
+	run -3 faulty inject=openat,open:error=ENOENT:when=1 -- daemonize --status -p "$T/app.pid"
+	expect "$output" "not running"
+}
+
+@test "a pidfile that cannot be opened a second time is told" {
+	start -p app.pid
+	on=("$T/app.pid")
+	fails 1 "daemonize: cannot open pidfile '$T/app.pid': Input/output error" \
+		faulty inject=openat,open:error=EIO:when=2 -- daemonize --stop -p "$T/app.pid"
+	alive "$pid"
+}
+
+@test "a pidfile that the daemon cannot read is a failed start" {
+	on=("$T/app.pid")
+	for moment in 1 2; do
+		cannot 1 "cannot read pidfile '$T/app.pid': Input/output error" "inject=pread64:error=EIO:when=$moment" -- \
+			daemonize -p "$T/app.pid" true
+		rm -f app.pid
+	done
+}
+
+@test "a pidfile whose owner or mode cannot be set is a failed start" {
+	need_root
+	on=("$T/app.pid")
+	echo stale >app.pid
+	chown nobody app.pid
+	cannot 1 "cannot write pidfile '$T/app.pid': Operation not permitted" inject=fchown:error=EPERM -- \
+		daemonize -p "$T/app.pid" -u nobody true
+	no_pidfile
+	(umask 077 && echo stale >app.pid)
+	cannot 1 "cannot write pidfile '$T/app.pid': Operation not permitted" inject=fchmod:error=EPERM -- daemonize -p "$T/app.pid" true
+	no_pidfile
+}
+
+@test "a lock that is refused the second time is a failed start" {
+	on=("$T/app.pid")
+	cannot 1 "cannot lock pidfile '$T/app.pid': No locks available" inject=fcntl:error=ENOLCK:when=3 -- \
+		daemonize -p "$T/app.pid" true
+	no_pidfile
+}
+
+# ---- Races, held open by strace ----
+
+# slow INJECTION DAEMONIZE-OPTION...: a start of the target in the background that halts for a while there.
+slow() {
+	faulty "$1:delay_enter=1500000" -- daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 &
+	slow=$!
+}
+
+# halted PATTERN: the slow one has come to what the trace then shows.
+halted() { wait_until 10 grep -q "$1" "$T/trace"; }
+
+slow_ends() {
+	status=0
+	wait "$slow" || status=$?
+	expect "$status" "$1"
+	expect "$(cat "$T/said")" "$2"
+}
+
+@test "a daemon named by the file just before it is locked has won" {
+	slow inject=setsid -p "$T/app.pid"
+	halted setsid
+	sleep 600 &
+	echo $! >app.pid
+	slow_ends 3 "daemonize: already running (pid $!)"
+	expect "$(cat app.pid)" $!
+	[ ! -e "$report" ]
+}
+
+@test "a daemon that writes into the file just before it is locked for good has won" {
+	on=("$T/app.pid")
+	slow inject=fcntl:when=3 -p "$T/app.pid"
+	halted F_DUPFD
+	wait_until 10 test -s app.pid
+	sleep 600 &
+	echo $! >app.pid
+	slow_ends 3 "daemonize: already running (pid $!)"
+	expect "$(cat app.pid)" $!
+	[ ! -e "$report" ]
+}
+
+@test "a pidfile that is removed just before it is locked for good is made again" {
+	on=("$T/app.pid")
+	slow inject=fcntl:when=3 -p "$T/app.pid"
+	halted F_DUPFD
+	wait_until 10 test -s app.pid
+	rm app.pid
+	reported "$report"
+	expect "$(cat app.pid)" "$pid"
+	run -0 daemonize --status -p app.pid
+	expect "$output" "running (pid $pid)"
+}
+
+@test "-f that was slower than another says who runs" {
+	on=("$T/app.pid")
+	slow inject=openat,open:when=2 -f -p "$T/app.pid"
+	halted openat
+	sleep 0.2
+	daemonize -p app.pid sleep 600
+	slow_ends 3 "daemonize: already running (pid $(cat app.pid))"
+	[ ! -e "$report" ]
+}
+
+@test "a lock that another takes first, with the pidfile, names its PID" {
+	slow inject=flock -p "$T/app.pid" -l "$T/app.lock"
+	halted flock
+	daemonize -p app.pid -l app.lock sleep 600
+	slow_ends 3 "daemonize: already running (pid $(cat app.pid))"
+	[ ! -e "$report" ]
+}
+
+# ---- What a system may lack ----
+
+@test "without subreapers a death is told all the same" {
+	need_root
+	need unshare
+	run -4 --separate-stderr faulty inject=prctl:error=EINVAL -- daemonize -s 20 -p "$T/app.pid" target exit 7
+	expect "$stderr" "daemonize: target ended after *"
+	no_pidfile
+	nothing_runs
+}
+
+# by_file OPTION...: --notify without abstract sockets succeeds, and removes its file.
+by_file() {
+	rm -f "$report" "$T/status"
+	faulty inject=bind:error=EINVAL:when=1 -- sh -c 'daemonize "$@"; echo $? >"$0"' "$T/status" \
+		--notify -t 20 "$@" target notify READY=1 "$report" &
+	wait_until 20 test -s "$T/status"
+	expect "$(cat "$T/status")" 0
+	reported "$report"
+	expect "$(field env.NOTIFY_SOCKET)" "/tmp/daemonize.*/notify"
+	[ ! -e "$(dirname "$(field env.NOTIFY_SOCKET)")" ]
+}
+
+@test "without abstract sockets --notify uses a file, and leaves none" {
+	by_file
+	! is_root || by_file -u nobody
+}
+
+@test "without abstract sockets a file that cannot be had is told" {
+	cannot 1 "cannot make the notification socket: Permission denied" inject=bind:error=EACCES -- daemonize --notify true
+	cannot 1 "cannot make the notification socket: No space left on device" inject=bind:error=EINVAL \
+		inject=mkdir,mkdirat:error=ENOSPC -- daemonize --notify true
+	! is_root || cannot 1 "cannot make the notification socket: File name too long" inject=bind:error=EINVAL -- \
+		daemonize --notify -R "$(printf '/%.0s' {1..60})" true
+}
+
+@test "where the kernel lists no children, a daemon that said READY=1 is heard out" {
+	nth=$(nth openat 'task/[0-9]*/children' daemonize --notify -t 20 target notify READY=1 "$report")
+	end_all
+	rm -f "$report"
+	faulty "inject=openat:error=ENOENT:when=$nth" -- timeout 10 daemonize --notify -t 20 target notify READY=1 "$report" &
+	reported "$report"
+}

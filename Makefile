@@ -71,6 +71,10 @@ WATCHED = tests/control.bats tests/detach.bats tests/exec.bats tests/fds.bats te
 valgrind: daemonize $(TOOLS)
 	JOBS=$(JOBS) tests/valgrind ./daemonize $(WATCHED)
 
+# Needs gcc, on Linux. What is not reached must be listed, with the reason, in tests/coverage/unreached.
+coverage: $(TOOLS)
+	JOBS=$(JOBS) tests/coverage/run
+
 # Needs clang and its libFuzzer. SECONDS=600 feeds each target for so long.
 tests/fuzz/fuzz: tests/fuzz/fuzz.c daemonize.c
 	clang -std=c11 $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined \

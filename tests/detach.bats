@@ -257,6 +257,11 @@ expect_no_server() { ! tmux -S "$T/tmux" ls; }
 	nothing_runs
 }
 
+@test "a relative command in a removed working directory is refused" {
+	fails 1 "daemonize: cannot find 'target': no current directory: No such file or directory" \
+		target with --rmcwd -- daemonize ./target
+}
+
 # ---- In the foreground ----
 
 # Starts in the foreground, in the background of this shell.

@@ -202,6 +202,17 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	cannot_run 126 "*hello'*Permission denied" hello
 }
 
+@test "a FIFO is status 126" {
+	mkfifo "$T/fifo"
+	cannot_run 126 "*'$T/fifo': Permission denied" "$T/fifo"
+}
+
+@test "a path that is longer than any is status 126" {
+	long=$(printf '%04500d' 0)
+	cannot_run 126 "cannot find '0*0': File*name too long" "./$long"
+	cannot_run 126 "cannot execute '/0*0': File*name too long" "/$long"
+}
+
 @test "a directory is status 126" {
 	cannot_run 126 "*'$T/bin'*" "$T/bin"
 }
@@ -384,6 +395,19 @@ start_in_root() {
 	rm "$report"
 	start_in_root -c sub /bin/static-target
 	expect "$(field cwd)" /sub
+}
+
+@test "with --chroot a relative command with a slash is one in -c's directory" {
+	new_root
+	mv "$root/bin/static-target" "$root/sub"
+	for directory in /sub sub; do
+		rm -f "$report"
+		start_in_root -c "$directory" ./static-target
+		expect "$(field argv.0)" /sub/static-target
+	done
+	rm -f "$report"
+	start_in_root sub/static-target
+	expect "$(field argv.0)" /sub/static-target
 }
 
 @test "with --chroot the pidfile and the logs are the caller's" {

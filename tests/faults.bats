@@ -42,7 +42,8 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 
 @test "a caller without fd 0 where there is no /dev/null is status 1" {
 	on=(/dev/null)
-	run -1 faulty inject=openat,open:error=ENOENT -- daemonize true <&-
+	run -1 faulty inject=openat,open:error=ENOENT -- target with --close 0 -- daemonize true
+	expect "$output" ""
 	nothing_runs
 }
 
@@ -66,7 +67,7 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 }
 
 @test "a pipe that cannot be had, for the status, for a logger or for readiness, is told" {
-	none=(inject=pipe2,pipe:error=EMFILE:when=1)
+	none=('inject=pipe2,pipe:error=EMFILE:when=1')
 	cannot 1 "cannot make the status channel: Too many open files" "${none[@]}" -- daemonize true
 	cannot 1 "cannot make a pipe to '|cat': Too many open files" "${none[@]}" -- daemonize -o '|cat' true
 	cannot 1 "cannot make the notification pipe: Too many open files" "${none[@]}" -- daemonize --notify-fd 5 true
@@ -87,7 +88,7 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 }
 
 @test "a fork that is refused is told, the launcher's and the logger's" {
-	none=(inject=clone,fork,vfork:error=EAGAIN:when=1)
+	none=('inject=clone,fork,vfork:error=EAGAIN:when=1')
 	cannot 1 "cannot fork: Resource temporarily unavailable" "${none[@]}" -- daemonize -p "$T/app.pid" true
 	cannot 1 "cannot fork for '|cat': Resource temporarily unavailable" "${none[@]}" -- daemonize -o '|cat' true
 	no_pidfile
@@ -259,6 +260,14 @@ slow_ends() {
 	slow_ends 3 "daemonize: already running (pid $!)"
 	expect "$(cat app.pid)" $!
 	[ ! -e "$report" ]
+}
+
+@test "a FIFO that takes the file's place just before it is locked is refused" {
+	slow inject=setsid -p "$T/app.pid"
+	halted setsid
+	mkfifo app.pid
+	slow_ends 1 "daemonize: cannot use pidfile '$T/app.pid': it is not a regular file"
+	[ -p app.pid ] && [ ! -e "$report" ]
 }
 
 @test "a daemon that writes into the file just before it is locked for good has won" {

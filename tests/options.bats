@@ -232,12 +232,44 @@ each_misused() {
 	wait_until 5 nothing_runs
 }
 
+@test "a PID that has nowhere to be printed is an error before anything starts" {
+	run -1 --separate-stderr sh -c 'daemonize -P sleep 60 >&-'
+	expect "$stderr" "daemonize: cannot print the PID: standard output is closed"
+	nothing_runs
+}
+
+@test "a PID that -f cannot print is an error" {
+	run -1 --separate-stderr sh -c 'daemonize -f -P sleep 60 >/dev/full'
+	expect "$stderr" "daemonize: cannot print the PID: No space left on device"
+}
+
+@test "a message that cannot be written does not change the status" {
+	run -127 sh -c 'daemonize nosuch-command 2>/dev/full'
+}
+
+@test "a message is one line, however long its words are" {
+	run -1 --separate-stderr daemonize -c "/$(printf '%09000d' 0)" true
+	expect "${#stderr_lines[@]}" 1
+	[ "${#stderr}" -lt 8192 ]
+}
+
+@test "a message shows no control characters, also those of UTF-8" {
+	fails 127 $'daemonize: cannot find \'a?[b??[31m\xc3\xa9\': command not found' \
+		daemonize $'a\e[b\xc2\x9b[31m\xc3\xa9'
+}
+
 @test "-v tells each step on standard error, nothing on standard output" {
 	run -0 --separate-stderr daemonize -v -p "$T/app.pid" -o "$T/log" sleep 60
 	expect "$output" ""
 	expect "$stderr" "*$T/app.pid*"
 	[ "${#stderr_lines[@]}" -gt 3 ]
 	run -1 grep -v '^daemonize: ' <<<"$stderr"
+}
+
+@test "-v tells the steps of -f as well" {
+	run -0 --separate-stderr daemonize -f -v -g "$(id -g)" true
+	expect "$output" ""
+	expect "$stderr" "*changed the working directory to '/'*"
 }
 
 @test "-v tells the PID" {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The pidfile is the truth: whole when the start returns, one instance at a time, nobody else's file hit.
-# shellcheck disable=SC2030,SC2031,SC2154 # a test is a subshell; helper.bash and "run" assign
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash and "run" assign
 
 load helper
 
@@ -188,6 +188,35 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	echo "$held" >app.pid
 	refuses "pid $held" -p app.pid
 	holds "$held"
+}
+
+@test "the launcher's own number in a pidfile is stale" {
+	timeout 20 sh -c 'echo $$ >app.pid && exec daemonize -p app.pid target dump "$0"' "$report"
+	reported "$report"
+	expect "$(cat app.pid)" "$pid"
+}
+
+@test "without /proc an unlocked pidfile that names a living process means that it runs" {
+	need_root
+	need unshare
+	sleep 600 &
+	echo $! >app.pid
+	touch -d '1 hour ago' app.pid
+	in_the_dark() { unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh "$@"; }
+	fails 3 "daemonize: already running (pid $!)" in_the_dark daemonize -p app.pid true
+	run -0 in_the_dark daemonize --status -v -p app.pid
+	expect "$output" "running (pid $!)"
+}
+
+@test "without /proc one who holds the lock of a file that names another is not signalled" {
+	need_root
+	need unshare
+	echo 1 >app.pid
+	target readlock app.pid "$report" &
+	reported "$report"
+	run -1 unshare -m sh -c 'mount -t tmpfs none /proc && exec daemonize --stop -p app.pid'
+	expect "$output" "daemonize: cannot signal pid $!: 'app.pid' is not to be believed*"
+	alive $!
 }
 
 @test "a pidfile that another process has locked means that it runs" {
@@ -470,6 +499,21 @@ leaves_none() {
 }
 
 # ---- -l, as bmc/daemonize has it ----
+
+@test "-f needs a directory that it can open, to take the pidfile away again" {
+	mkdir -m 333 blind
+	! is_root || chown nobody blind
+	fails 1 "daemonize: cannot open pidfile 'blind/app.pid': Permission denied" \
+		as_nobody daemonize -f -p blind/app.pid true
+	[ ! -e blind/app.pid ]
+}
+
+@test "with few fds the lock stands below 10" {
+	from --nofile 10
+	start -p "$T/app.pid" -l "$T/app.lock"
+	expect "$(grep -c "^fd.[0-9]=.*$T/app[.]" "$report")" 2
+	fails 3 "daemonize: already running (pid $pid)" daemonize -p app.pid true
+}
 
 @test "-l takes a lock that flock(1) respects" {
 	start -l app.lock

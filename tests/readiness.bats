@@ -75,6 +75,12 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	fails 4 "daemonize: target exited with status 7 after 0.[0-9][0-9] s" daemonize -s 20 target exit 7
 }
 
+@test "a death by a real-time signal is told" {
+	app 'kill -RTMIN $$'
+	sed -i '1s/.*/#!\/bin\/bash/' "$T/bin/app"
+	fails 4 "daemonize: app was killed by signal 3[0-9] (real-time) after *" daemonize -s 20 app
+}
+
 @test "a death within -s is a failure that names the signal" {
 	fails 4 "daemonize: target was killed by signal 11 (SEGV) after [0-9].[0-9][0-9] s" \
 		daemonize -s 20 --no-core target kill SEGV

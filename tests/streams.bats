@@ -279,6 +279,20 @@ shared() {
 	has "$T/real" out
 }
 
+@test "a dangling symbolic link is as good as what it names, whoever owns its directory" {
+	ln -s "$T/pub/new" "$T/log"
+	as_nobody daemonize -o "$T/log" target dump "$report"
+	reported "$report"
+	[ -e "$T/pub/new" ]
+}
+
+@test "a log that is the pidfile is a usage error" {
+	fails 2 "daemonize: 'app.pid' is the pidfile. Try*" daemonize -p app.pid -o app.pid true
+	ln -s app.pid alias
+	touch app.pid
+	fails 2 "daemonize: 'alias' is the pidfile. Try*" daemonize -p app.pid -i alias true
+}
+
 # ---- What cannot be opened ----
 
 # cannot_log FILE REASON [OPTION...]: no start with such a log; the message names it and says why.

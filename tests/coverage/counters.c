@@ -1,0 +1,53 @@
+/*
+ * Coverage of a program whose processes exec, _exit, are killed, change their root and their user:
+ * none of them could write a file when it ends. So the counters of gcov are shared memory, of SysV's
+ * kind, which needs no file, and count for all processes at once.
+ *
+ * The linker puts them into a section of their own (counters.ld); a constructor maps the shared memory
+ * over it. Called as "dump", the program writes what has been counted to standard output, as a .gcda
+ * file. shmat(2); gcc's "Freestanding environments" has the rest.
+ */
+#define _GNU_SOURCE /* SHM_REMAP */
+
+#include <gcov.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+extern char counters_begin[], counters_end[];
+extern const struct gcov_info *const infos_begin[], *const infos_end[];
+
+static void put(const void *data, unsigned int size, void *unused)
+{
+	(void)unused;
+	if (write(STDOUT_FILENO, data, size) != (ssize_t)size)
+		_exit(1);
+}
+
+static void put_name(const char *name, void *unused)
+{
+	(void)name;
+	(void)unused;
+}
+
+static void *allocate(unsigned int size, void *unused)
+{
+	(void)unused;
+	return malloc(size);
+}
+
+/* Where it fails, as in another IPC namespace, a process counts for itself alone. */
+__attribute__((constructor)) static void count_together(int argc, char **argv)
+{
+	int id = shmget(COUNTERS_KEY, (size_t)(counters_end - counters_begin), IPC_CREAT | 0666);
+
+	if (id != -1)
+		shmat(id, counters_begin, SHM_REMAP);
+	if (argc != 1 || strcmp(argv[0], "dump") != 0)
+		return;
+	for (const struct gcov_info *const *info = infos_begin; info < infos_end; info++)
+		__gcov_info_to_gcda(*info, put_name, put, allocate, NULL);
+	_exit(0);
+}

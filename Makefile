@@ -60,6 +60,10 @@ tests/torture/sweep: tests/torture/sweep.c tests/torture/inject.c tests/torture/
 check: daemonize $(TOOLS)
 	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) $(TESTS)
 
+# As root, ten minutes: builds that do without /proc, pidfds, a subreaper and the rest of what Linux has.
+check-fallbacks:
+	CC='$(CC)' JOBS=$(JOBS) tests/ports/fallbacks
+
 # x86-64 Linux with glibc, two minutes. FULL=1 leaves nothing out; ROUNDS=300 races longer.
 torture: daemonize $(TORTURE)
 	tests/torture/run

@@ -121,7 +121,7 @@ enum {
 #define AT_ONCE (2 * NANOSECONDS)	 /* who exits with 0 before that may be in the background */
 #define HEAR_OUT (NANOSECONDS / 2)	 /* for one who says READY=1 and has more to say */
 #define LOGGER_TRIAL (NANOSECONDS / 10)	 /* a logger that ends before that cannot have started */
-#define TERM_GRACE (5 * NANOSECONDS)	 /* between TERM and KILL for a start that has failed */
+#define TERM_GRACE (5 * NANOSECONDS)	 /* for a start that has failed, after TERM, and KILL */
 
 /*
  * The steps of a start. Each has its words for the one who reads of its failure ("cannot ...")
@@ -1655,6 +1655,18 @@ static void command_resolve(struct plan *plan)
 
 /* ---- Processes ---------------------------------------------------------------------------- */
 
+/* For where /proc does not tell a zombie. False where a process cannot be watched, either. */
+static bool process_has_ended(pid_t pid)
+{
+	int watch = process_watch(pid);
+	struct pollfd event = {.fd = watch, .events = POLLIN};
+	bool ended = watch == -1 ? errno == ESRCH : poll(&event, 1, 0) > 0;
+
+	if (watch != -1)
+		close(watch);
+	return ended;
+}
+
 /* A zombie has ended, unless it is but the first thread of a process that goes on without it. */
 static bool process_is_alive(pid_t pid)
 {
@@ -1662,7 +1674,9 @@ static bool process_is_alive(pid_t pid)
 
 	if (kill(pid, 0) == -1 && errno != EPERM)
 		return false;
-	return !process_read(pid, &process) || process.threads > 1 || !strchr("ZXx", process.state);
+	if (process_read(pid, &process))
+		return process.threads > 1 || !strchr("ZXx", process.state);
+	return !process_has_ended(pid);
 }
 
 /*
@@ -2354,16 +2368,21 @@ static void logger_start_or_die(const char *stream)
 	verbose("started '%s', to read from a pipe", stream + 1);
 }
 
-/* Waits for what we, the subreaper, have inherited of it. False if some of that is left. */
+/*
+ * Waits for what we, the subreaper, have inherited of it, or for init to have reaped it. False if
+ * some of it is left.
+ */
 static bool logger_reap(const struct logger *logger, int64_t deadline, int *status)
 {
 	pid_t pid;
 
-	while ((pid = waitpid(-logger->group, status, WNOHANG)) != -1) {
-		if (pid == 0 && clock_read(CLOCK_MONOTONIC) > deadline)
+	while ((pid = waitpid(-logger->group, status, WNOHANG)) != -1 ||
+		kill(-logger->group, 0) == 0) {
+		if (pid > 0)
+			continue;
+		if (clock_read(CLOCK_MONOTONIC) > deadline)
 			return false;
-		if (pid == 0)
-			nap(NAP);
+		nap(NAP);
 	}
 	return true;
 }
@@ -2379,7 +2398,7 @@ static void loggers_end(void)
 	for (size_t i = 0; i < n_loggers; i++)
 		if (!logger_reap(&loggers[i], deadline, &status)) {
 			kill(-loggers[i].group, SIGKILL);
-			logger_reap(&loggers[i], NEVER, &status);
+			logger_reap(&loggers[i], deadline_in(BUSY_LIMIT), &status);
 		}
 	n_loggers = 0;
 }
@@ -2389,7 +2408,8 @@ static void start_loggers_or_die(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
 	const int64_t deadline = deadline_in(LOGGER_TRIAL);
-	int status = 0;
+	char why[32] = "";
+	int status = -1; /* it stays, where init has reaped the logger */
 
 	atexit(loggers_end);
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++) {
@@ -2403,8 +2423,9 @@ static void start_loggers_or_die(struct plan *plan)
 		if (!poll_until(loggers[i].fd, deadline))
 			continue; /* somebody has the other end open */
 		logger_reap(&loggers[i], deadline_in(LOGGER_TRIAL), &status);
-		die(EXIT_SETUP, "cannot start '%s': it ended at once, with exit status %d",
-			loggers[i].stream, WEXITSTATUS(status));
+		if (status != -1)
+			snprintf(why, sizeof why, ", with exit status %d", WEXITSTATUS(status));
+		die(EXIT_SETUP, "cannot start '%s': it ended at once%s", loggers[i].stream, why);
 	}
 }
 
@@ -2746,6 +2767,7 @@ struct readiness {
 	bool closed;	  /* --notify-fd, without a newline */
 	int error;	  /* ERRNO= */
 	pid_t main_pid;	  /* MAINPID= */
+	siginfo_t death;  /* si_pid is 0 where it lives, or where init has reaped it */
 	char status[160]; /* STATUS= */
 };
 
@@ -2999,6 +3021,20 @@ static bool is_family(const struct attempt *attempt, pid_t pid)
 	return false;
 }
 
+/*
+ * For where /proc does not tell who is of the family: signals the daemon's process group, which may
+ * outlive it. A zombie is one of it as well, so those that are ours are reaped. Returns whether
+ * there was any.
+ */
+static size_t signal_group(const struct attempt *attempt, int number)
+{
+	const bool any = kill(-attempt->middle, number) == 0;
+
+	while (waitpid(-attempt->middle, NULL, WNOHANG) > 0)
+		;
+	return any;
+}
+
 /* Signals all that lives of what the daemon has begun. Returns how many processes that was. */
 static size_t signal_family(const struct attempt *attempt, int number)
 {
@@ -3009,7 +3045,7 @@ static size_t signal_family(const struct attempt *attempt, int number)
 	DIR *list;
 
 	if (!process_read(getpid(), &process))
-		return !has_died(attempt->daemon) && kill(-attempt->middle, number) == 0;
+		return signal_group(attempt, number);
 	list = opendir("/proc");
 	while (list && (entry = readdir(list)))
 		if (parse_number(entry->d_name, 10, INT_MAX, &pid) &&
@@ -3034,10 +3070,13 @@ static bool await_family_end(const struct attempt *attempt, int64_t deadline)
 /* Ends a start that has failed: TERM, and then KILL. False if there is one that we may not. */
 static bool end_family(const struct attempt *attempt)
 {
-	if (signal_family(attempt, SIGTERM) > 0 &&
-		!await_family_end(attempt, deadline_in(TERM_GRACE)))
-		while (signal_family(attempt, SIGKILL) > 0)
+	int64_t limit = deadline_in(TERM_GRACE);
+
+	if (signal_family(attempt, SIGTERM) > 0 && !await_family_end(attempt, limit)) {
+		limit = deadline_in(TERM_GRACE);
+		while (signal_family(attempt, SIGKILL) > 0 && clock_read(CLOCK_MONOTONIC) < limit)
 			nap(NAP);
+	}
 	return has_died(attempt->daemon);
 }
 
@@ -3115,18 +3154,18 @@ static void complain_of_death(const struct plan *plan, const struct readiness *r
 	const char *name = plan->opt->name;
 	char text[32], error[128] = "";
 	const char *after = seconds_text(text, r->waited);
-	siginfo_t info = {.si_pid = 0};
+	const int status = r->death.si_status;
 
 	if (r->error)
 		snprintf(error, sizeof error, " (%s)", strerror(r->error));
-	if (waitid(P_PID, (id_t)r->daemon, &info, WEXITED | WNOHANG | WNOWAIT) == -1)
+	if (r->death.si_pid == 0)
 		complain("%s ended after %s%s", name, after, error);
-	else if (info.si_code != CLD_EXITED)
-		complain("%s was killed by signal %d (%s) after %s%s", name, info.si_status,
-			signal_name(info.si_status), after, error);
+	else if (r->death.si_code != CLD_EXITED)
+		complain("%s was killed by signal %d (%s) after %s%s", name, status,
+			signal_name(status), after, error);
 	else
-		complain("%s exited with status %d after %s%s%s", name, info.si_status, after,
-			error, info.si_status == 0 && r->waited < AT_ONCE ? hint : "");
+		complain("%s exited with status %d after %s%s%s", name, status, after, error,
+			status == 0 && r->waited < AT_ONCE ? hint : "");
 }
 
 static void complain_of(const struct plan *plan, const struct readiness *r, enum verdict verdict)
@@ -3239,6 +3278,9 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 		return;
 	}
 	r.waited = clock_read(CLOCK_MONOTONIC) - r.begun;
+	/* Asked for now, since the end of its family may reap it. */
+	if (waitid(P_PID, (id_t)r.daemon, &r.death, WEXITED | WNOHANG | WNOWAIT) == -1)
+		r.death.si_pid = 0;
 	r.ended = end_family(attempt);
 	if (opt->notify)
 		notify_receive(plan, &r); /* last words */

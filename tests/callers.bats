@@ -178,6 +178,7 @@ container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@";
 	expect "$(field tty)" none
 }
 
+# bats test_tags=needs:zombies
 @test "where nothing reaps the dead, a dead daemon does not keep its place" {
 	need_root
 	need unshare nsenter
@@ -193,6 +194,17 @@ container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@";
 	dead=$pid
 	reported "$report"
 	[ "$pid" != "$dead" ]
+}
+
+@test "where nothing reaps the dead, a start that fails comes to an end" {
+	need_root
+	need unshare nsenter
+	"${new_container[@]}" sh -c ': >up; exec sleep 60' 3>&- &
+	own $!
+	wait_until 10 test -e up
+	run -124 container timeout -s KILL 30 "$T/bin/daemonize" --notify -t 0.2 -p app.pid target dump "$report"
+	expect "$output" "daemonize: gave up waiting: target is not ready after * s*"
+	[ ! -e app.pid ]
 }
 
 @test "a container's first process is told the truth" {

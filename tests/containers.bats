@@ -33,6 +33,7 @@ destroy() {
 
 read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind,ro /'
 
+# bats test_tags=needs:zombies
 @test "a read-only container with a /run has all that it takes" {
 	container box "$read_only"
 	run ! in_ box touch file
@@ -64,6 +65,7 @@ says() {
 	expect "$(grep -e '^daemonize: ' -e '^running' <<<"$output")" "$2"
 }
 
+# bats test_tags=needs:zombies
 @test "without /proc it starts, tells of failures, refuses and stops" {
 	container box 'mount -t tmpfs none /proc'
 	in_ box daemonize -p app.pid target dump "$report"
@@ -109,6 +111,7 @@ with_bystander() {
 	expect "$(cat app.pid)" "$pid"
 }
 
+# bats test_tags=needs:proc
 @test "when its container is killed, another takes its place at once, whoever has its number there" {
 	container one
 	container two
@@ -123,6 +126,7 @@ with_bystander() {
 	expect "$(in_ two daemonize --status -p app.pid)" "running (pid $pid)"
 }
 
+# bats test_tags=needs:proc
 @test "a container that begins again on its old volume starts it again" {
 	container one 'sleep 600 & daemonize -p app.pid target dump "$T/pub/report" & wait $!'
 	reported "$report"
@@ -138,6 +142,7 @@ with_bystander() {
 	in_ one grep -q sleep "/proc/$first/comm"
 }
 
+# bats test_tags=needs:proc
 @test "the host stops what runs in a container" {
 	container one
 	in_ one daemonize -p app.pid target dump "$report"
@@ -146,6 +151,7 @@ with_bystander() {
 	run -3 in_ one daemonize --status -p app.pid
 }
 
+# bats test_tags=needs:proc
 @test "a first process that has no handler for TERM is stopped by force only" {
 	need_root
 	need unshare

@@ -165,6 +165,7 @@ $T/none.pid: not running"
 $T/none.pid: not running"
 }
 
+# bats test_tags=needs:proc
 @test "--status -v tells the user, since when, for how long, and the command line" {
 	up
 	status_is 0 "running (pid $pid), user $(id -un), since $(date +%Y)-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9] ([0-9]* s), command: target dump $report" -v
@@ -173,6 +174,7 @@ $T/none.pid: not running"
 	[ $age -ge -1 ] && [ $age -le 60 ]
 }
 
+# bats test_tags=needs:proc
 @test "--status -v tells the user that -u has made of root's daemon, also to nobody" {
 	need_root
 	up -u nobody
@@ -181,6 +183,7 @@ $T/none.pid: not running"
 	expect "$output" "running (pid $pid), user nobody, since *, command: target dump $report"
 }
 
+# bats test_tags=needs:proc
 @test "--status -v shows no control characters of a command line, and is one line" {
 	daemonize -p "$T/app.pid" target dump "$report" $'a\nb' $'\E[2J' '' last
 	reported "$report"
@@ -235,7 +238,7 @@ $T/none.pid: not running"
 	silent daemonize --stop -p "$T/app.pid"
 	wait $launcher || status=$?
 	expect "$status" 4
-	expect "$(cat "$T/stderr")" "daemonize: target was killed by signal 15 (TERM) after *"
+	expect "$(cat "$T/stderr")" "daemonize: target $(known 'was killed by signal 15 (TERM)') after *"
 	nothing_runs
 	there_is_no_pidfile
 }
@@ -456,7 +459,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	there_is_no_pidfile
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:pidfd,no-valgrind
 @test "--stop watches: it does not poll" {
 	need strace
 	app 'trap "sleep 1; exit" TERM'
@@ -529,6 +532,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	[ -L "$T/app.pid" ]
 }
 
+# bats test_tags=needs:zombies
 @test "a daemon that is the caller's child, and so a zombie until it is reaped, counts as stopped" {
 	sh -c 'daemonize -f -p "$1" target dump "$2" 3>&- &
 		while [ ! -e "$2" ]; do sleep 0.02; done
@@ -536,6 +540,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	there_is_no_pidfile
 }
 
+# bats test_tags=needs:zombies
 @test "a zombie is not running" {
 	sh -c 'daemonize -f -p "$1" target dump "$2" & exec sleep 60' sh "$T/app.pid" "$report" 3>&- &
 	reported "$report"
@@ -566,6 +571,7 @@ spared() {
 	lives "$other"
 }
 
+# bats test_tags=needs:proc
 @test "who got the number of a daemon that is dead is not signalled" {
 	bystander
 	up
@@ -578,6 +584,7 @@ spared() {
 	there_is_no_pidfile
 }
 
+# bats test_tags=needs:proc
 @test "a stranger's number in the pidfile of a running daemon is not signalled, the daemon is" {
 	bystander
 	up
@@ -588,6 +595,7 @@ spared() {
 	lives "$other"
 }
 
+# bats test_tags=needs:proc
 @test "garbage in the pidfile of a running daemon does not hide it" {
 	up
 	echo garbage >"$T/app.pid"
@@ -644,6 +652,7 @@ as_stranger() {
 	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed*"
 }
 
+# bats test_tags=needs:proc
 @test "a stranger who takes a read lock beside the daemon's is not signalled, the daemon is" {
 	need_root
 	up
@@ -679,7 +688,7 @@ in_namespace() {
 	need unshare
 	note in_namespace "$@"
 	unshare --pid --fork --mount-proc --kill-child -- bash -euc "
-		$(declare -f alive gone expect wait_until field reported recycle at_call lives ended_by_kill written)
+		$(declare -f alive gone lacks expect wait_until field reported recycle at_call lives ended_by_kill written)
 		T=$T report=$report
 		$(printf '%s\n' "$@")" 3>&-
 }
@@ -696,6 +705,7 @@ recycle() {
 # at_call NUMBER: the only daemonize there is has been halted at the beginning of this system call.
 at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 
+# bats test_tags=needs:proc
 @test "the process that got the PID of a killed daemon is not signalled" {
 	in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' 'ended_by_kill $pid' \
 		'written "$T/app.pid" $pid' 'recycle $pid' \
@@ -706,12 +716,14 @@ at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 	there_is_no_pidfile
 }
 
+# bats test_tags=needs:proc
 @test "the process that got the PID of a killed daemon, which had lost its lock, is not signalled" {
 	in_namespace 'daemonize -p "$T/app.pid" target closeall "$report"' 'reported "$report"' 'ended_by_kill $pid' \
 		'written "$T/app.pid" $pid' 'recycle $pid' 'daemonize --stop --kill-after 0 -p "$T/app.pid"' \
 		'lives $other'
 }
 
+# bats test_tags=needs:proc
 @test "a start over the recycled PID of a dead daemon succeeds" {
 	in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' 'ended_by_kill $pid' \
 		'written "$T/app.pid" $pid' 'recycle $pid' 'daemonize -p "$T/app.pid" target dump "$report.2"' \
@@ -732,28 +744,28 @@ halted_at() {
 		'lives $other'
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:pidfd,needs:proc,no-valgrind
 @test "--stop cannot hit who gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:pidfd,no-valgrind
 @test "--stop cannot hit who gets the PID after it was pinned, before the signal" {
 	halted_at pidfd_send_signal 424 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:pidfd,needs:proc,no-valgrind
 @test "--signal cannot hit who gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --signal KILL
 	expect "$output" "*not running
 status 1"
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:pidfd,no-valgrind
 @test "--signal cannot hit who gets the PID after it was pinned, before the signal" {
 	halted_at pidfd_send_signal 424 --signal KILL
 	expect "$output" "*not running
@@ -778,6 +790,7 @@ status 1"
 	expect "$(cat "$T/app.pid")" "$pid"
 }
 
+# bats test_tags=needs:proc
 @test "a daemon of a PID namespace below ours is stopped by the number that it has here" {
 	need_root
 	need unshare

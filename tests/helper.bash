@@ -40,6 +40,13 @@ teardown() {
 
 is_root() { [ "$(id -u)" = 0 ]; }
 
+# lacks NAME: the program that is tested was built for, or runs on, a system without it: LACKS=proc,subreaper.
+# What then cannot be promised at all is tagged needs:NAME, and left out by who sets LACKS.
+lacks() { [[ ,${LACKS-}, == *,$1,* ]]; }
+
+# known HOW [ELSE]: how a message tells of a death. Without a subreaper, only init knows more than that.
+known() { if lacks subreaper; then echo "${2-ended}"; else echo "$1"; fi; }
+
 # ---- Processes ----
 
 # The PIDs of what this test has started and is running still. A server that shows its state in ps
@@ -61,8 +68,14 @@ nothing_runs() { expect "$(ours)" ""; }
 
 alive() { [ -e "/proc/$1" ] && ! gone "$1"; }
 
-# A zombie is gone, though kill -0 would call it alive.
-gone() { ! grep -qsE '^State:[[:space:]]+[^ZX[:space:]]|^Threads:[[:space:]]+([2-9]|[0-9]{2})' "/proc/$1/status"; }
+# A zombie is gone, though kill -0 would call it alive; but not to a program that cannot tell.
+gone() {
+	if lacks zombies; then
+		[ ! -e "/proc/$1" ]
+		return
+	fi
+	! grep -qsE '^State:[[:space:]]+[^ZX[:space:]]|^Threads:[[:space:]]+([2-9]|[0-9]{2})' "/proc/$1/status"
+}
 
 end_all() {
 	local pid

@@ -61,7 +61,7 @@ starts_once() {
 fails_to_start() {
 	printf '#!/bin/sh\necho out of order; exit 7\n' >"$T/bin/app"
 	service 1 start
-	expect "$stderr" "daemonize: $T/bin/app exited with status 7 after *
+	expect "$stderr" "daemonize: $T/bin/app $(known 'exited with status 7') after *
     out of order"
 	service 3 status
 }

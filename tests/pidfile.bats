@@ -289,12 +289,14 @@ starts_over() {
 	starts_over "$(printf '%.0s4194303\\n' {1..1000})"
 }
 
+# bats test_tags=needs:proc
 @test "a recycled PID is not believed: the process is younger than the file" {
 	hold sleep 60
 	starts_over "$held\n" '1 hour ago'
 	alive "$held"
 }
 
+# bats test_tags=needs:zombies
 @test "a zombie is not believed" {
 	hold bash -c "sleep 0 & echo \$! >'$T/zombie'; exec sleep 60"
 	wait_until 10 test -s zombie
@@ -696,6 +698,7 @@ gives_up() {
 	holds "$pid"
 }
 
+# bats test_tags=needs:pidfd
 @test "-w costs nothing while it waits" {
 	need strace
 	start -p app.pid

@@ -59,6 +59,7 @@ rounds() {
 	rounds eval 'echo "much more than a PID, so that a tail could be left" >app.pid'
 }
 
+# bats test_tags=needs:proc
 @test "of many simultaneous starts one takes over the pidfile of a recycled PID" {
 	rounds eval 'echo $BASHPID >app.pid; touch -d yesterday app.pid'
 }

@@ -1,0 +1,63 @@
+# What the scripts beside it share: builds for other systems, and the suite with each of them. A test whose
+# promise cannot hold there is tagged with what it needs, and is left out; one that skips counts as failed.
+# shellcheck shell=bash
+
+T=$(mktemp -d "${TMPDIR:-/tmp}/ports.XXXXXX") || exit
+trap 'rm -rf "$T"' EXIT
+trap 'exit 1' HUP INT TERM
+chmod 755 "$T"
+passed=0 failed=0
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+# shellcheck disable=SC2034 # for who sources this
+# What the scripts and pages around the program are tested for, does not depend on the build; faults are counted
+# out for one.
+whole=$(printf '%s\n' tests/*.bats | grep -vE '/(completions|cron|docs|dropin|faults|fleet|release|systemd|sysv)[.]')
+
+# An init that reaps at once, if we may have one: to some builds a zombie is alive.
+alone=(unshare --pid --fork --kill-child --mount-proc)
+"${alone[@]}" true 2>/dev/null || alone=()
+
+# wrong WORDS...: one more that has failed.
+wrong() {
+	printf '%s\n' "$*"
+	failed=$((failed + 1))
+}
+
+# build NAME [VARIABLE=VALUE...]: what the suite tests, by make, in the directory $T/NAME.
+build() {
+	local directory=$T/$1
+
+	mkdir -p "$directory/tests" && cp Makefile daemonize.c "$directory" && cp tests/*.c "$directory/tests" &&
+		make -s -C "$directory" "${@:2}" daemonize tests/target tests/racer >"$T/log" 2>&1 && return
+	cat "$T/log"
+	wrong "not ok $1 cannot be built"
+	return 1
+}
+
+# suite NAME LACKS TEST...: with $DAEMONIZE and $TARGET; LACKS is as for the helper's "lacks".
+suite() {
+	local begun=$SECONDS need filter=() good bad
+
+	for need in ${2//,/ }; do
+		filter+=("!needs:$need")
+	done
+	printf '== %s: ' "$1"
+	# bash stays, to reap.
+	LACKS=$2 "${alone[@]}" bash -c '"$@"; exit $?' bash bats --jobs "${JOBS:-1}" \
+		--filter-tags "$(IFS=, && echo "${filter[*]}")" "${@:3}" >"$T/log" 2>&1 </dev/null
+	bad=$(grep -cE '^not ok |^ok .* # skip' "$T/log")
+	good=$(($(grep -cE '^(not )?ok ' "$T/log") - bad))
+	passed=$((passed + good)) failed=$((failed + bad))
+	printf '%d of %d passed, %d s\n' "$good" $((good + bad)) $((SECONDS - begun))
+	grep -vE '^ok [0-9]+ |^1\.\.' "$T/log"
+	grep -E '^ok .* # skip' "$T/log"
+	[ $((good + bad)) != 0 ] || wrong "not ok $1: no test was run"
+}
+
+# The last line, and the exit status.
+sum_up() {
+	printf '%d passed, %d failed\n' "$passed" "$failed"
+	[ "$failed" = 0 ]
+	exit
+}

@@ -64,6 +64,10 @@ check: daemonize $(TOOLS)
 check-fallbacks:
 	CC='$(CC)' JOBS=$(JOBS) tests/ports/fallbacks
 
+# As root, fifteen minutes; says what it needs. PORTS="i386 s390x" takes some of them.
+check-ports:
+	JOBS=$(JOBS) tests/ports/run
+
 # x86-64 Linux with glibc, two minutes. FULL=1 leaves nothing out; ROUNDS=300 races longer.
 torture: daemonize $(TORTURE)
 	tests/torture/run

@@ -165,7 +165,7 @@ $T/none.pid: not running"
 $T/none.pid: not running"
 }
 
-# bats test_tags=needs:proc
+# bats test_tags=needs:native,needs:proc
 @test "--status -v tells the user, since when, for how long, and the command line" {
 	up
 	status_is 0 "running (pid $pid), user $(id -un), since $(date +%Y)-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9] ([0-9]* s), command: target dump $report" -v
@@ -174,7 +174,7 @@ $T/none.pid: not running"
 	[ $age -ge -1 ] && [ $age -le 60 ]
 }
 
-# bats test_tags=needs:proc
+# bats test_tags=needs:native,needs:proc
 @test "--status -v tells the user that -u has made of root's daemon, also to nobody" {
 	need_root
 	up -u nobody
@@ -183,7 +183,7 @@ $T/none.pid: not running"
 	expect "$output" "running (pid $pid), user nobody, since *, command: target dump $report"
 }
 
-# bats test_tags=needs:proc
+# bats test_tags=needs:native,needs:proc
 @test "--status -v shows no control characters of a command line, and is one line" {
 	daemonize -p "$T/app.pid" target dump "$report" $'a\nb' $'\E[2J' '' last
 	reported "$report"
@@ -744,28 +744,28 @@ halted_at() {
 		'lives $other'
 }
 
-# bats test_tags=needs:pidfd,needs:proc,no-valgrind
+# bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
 @test "--stop cannot hit who gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
-# bats test_tags=needs:pidfd,no-valgrind
+# bats test_tags=needs:native,needs:pidfd,no-valgrind
 @test "--stop cannot hit who gets the PID after it was pinned, before the signal" {
 	halted_at pidfd_send_signal 424 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
-# bats test_tags=needs:pidfd,needs:proc,no-valgrind
+# bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
 @test "--signal cannot hit who gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --signal KILL
 	expect "$output" "*not running
 status 1"
 }
 
-# bats test_tags=needs:pidfd,no-valgrind
+# bats test_tags=needs:native,needs:pidfd,no-valgrind
 @test "--signal cannot hit who gets the PID after it was pinned, before the signal" {
 	halted_at pidfd_send_signal 424 --signal KILL
 	expect "$output" "*not running
@@ -790,7 +790,7 @@ status 1"
 	expect "$(cat "$T/app.pid")" "$pid"
 }
 
-# bats test_tags=needs:proc
+# bats test_tags=needs:native,needs:proc
 @test "a daemon of a PID namespace below ours is stopped by the number that it has here" {
 	need_root
 	need unshare

@@ -23,6 +23,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 
 # ---- Finding it ----
 
+# bats test_tags=needs:native
 @test "a command without a slash is looked up in PATH" {
 	start
 	expect "$(field exe)" "$T/bin/target"
@@ -71,6 +72,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$output" /dev/null
 }
 
+# bats test_tags=needs:native
 @test "a relative command with a slash is relative to the caller" {
 	daemonize bin/target dump "$report"
 	reported "$report"
@@ -78,6 +80,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$(field cwd)" /
 }
 
+# bats test_tags=needs:native
 @test "a relative command with a slash is relative to the caller, not to -c" {
 	mkdir "$T/there"
 	daemonize -c "$T/there" ./bin/target dump "$report"

@@ -425,7 +425,7 @@ hands_off() {
 
 @test "on a file system without locks nothing is started, and no pidfile is left" {
 	need strace
-	run -1 --separate-stderr strace -f -qq -o trace -P "$T/app.pid" -e inject=fcntl:error=ENOLCK \
+	run -1 --separate-stderr strace -f -qq -o trace -P "$T/app.pid" -e "inject=/^fcntl(64)?\$:error=ENOLCK" \
 		daemonize -p "$T/app.pid" target dump "$report"
 	expect "$stderr" "daemonize: *'$T/app.pid'*: No locks available"
 	grep -q ENOLCK trace
@@ -698,7 +698,7 @@ gives_up() {
 	holds "$pid"
 }
 
-# bats test_tags=needs:pidfd
+# bats test_tags=needs:native,needs:pidfd
 @test "-w costs nothing while it waits" {
 	need strace
 	start -p app.pid

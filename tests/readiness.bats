@@ -535,6 +535,7 @@ root_with_target() {
 	done
 }
 
+# bats test_tags=needs:native
 @test "--notify works with --chroot" {
 	need_root
 	root_with_target
@@ -543,6 +544,7 @@ root_with_target() {
 	expect "$(cat "$T/app.pid")" "$pid"
 }
 
+# bats test_tags=needs:native
 @test "--notify works with --chroot and -u" {
 	need_root
 	root_with_target
@@ -811,6 +813,7 @@ interrupted_by() {
 @test "SIGINT to the start that waits ends the daemon, and the start by that signal" { interrupted_by INT 130; }
 @test "SIGTERM to the start that waits ends the daemon, and the start by that signal" { interrupted_by TERM 143; }
 @test "SIGHUP to the start that waits ends the daemon, and the start by that signal" { interrupted_by HUP 129; }
+# bats test_tags=needs:native
 @test "SIGQUIT to the start that waits ends the daemon, and the start by that signal" { interrupted_by QUIT 131; }
 
 @test "SIGINT during a wait for -s or --notify-fd leaves nothing either" {

@@ -51,7 +51,7 @@ load helper
 	expect "$(field ignored)" HUP,INT,QUIT,USR1,PIPE,TSTP,TTIN,TTOU
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:native,no-valgrind
 @test "real-time signals can be counted from both ends" {
 	start --ignore-signal RTMIN,RTMIN+1,sigrtmin+2
 	expect "$(field ignored)" TSTP,TTIN,TTOU,RTMIN+0,RTMIN+1,RTMIN+2

@@ -68,6 +68,10 @@ check-fallbacks:
 check-ports:
 	JOBS=$(JOBS) tests/ports/run
 
+# Needs npm, which downloads a cross-compiler, 360 MB. It compiles and links; nothing is run.
+macos:
+	tests/ports/macos
+
 # x86-64 Linux with glibc, two minutes. FULL=1 leaves nothing out; ROUNDS=300 races longer.
 torture: daemonize $(TORTURE)
 	tests/torture/run
@@ -142,3 +146,4 @@ dist:
 
 clean:
 	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/fuzz/fuzz daemonize-*.tar.gz
+	rm -rf tests/ports/zig

@@ -145,6 +145,7 @@ syscalls() {
 	expect "$(fds)" "0 1 2"
 }
 
+# bats test_tags=needs:native
 @test "a huge limit on fds costs nothing" {
 	need strace
 	few=$(syscalls close,fcntl 1024)
@@ -165,6 +166,7 @@ without_close_range() {
 	expect "$(fds)" "0 1 2"
 }
 
+# bats test_tags=needs:native
 @test "without close_range a huge limit costs nothing either" {
 	closes() { syscalls close "$1" -e inject=close_range:error=ENOSYS; }
 	expect "$(closes 20000)" "$(closes 1024)"

@@ -434,7 +434,7 @@ has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
 	expect "$(cat "$T/app.pid")" "$pid"
 }
 
-# bats test_tags=needs:proc
+# bats test_tags=needs:proc,needs:subreaper
 @test "MAINPID= of another process is a failure: the pidfile would not be true" {
 	app 'setsid target dump "$DAEMONIZE_TEST/pub/report" &' 'target send "MAINPID=$!
 READY=1"' 'wait'

@@ -24,12 +24,14 @@ wrong() {
 	failed=$((failed + 1))
 }
 
-# build NAME [VARIABLE=VALUE...]: what the suite tests, by make, in the directory $T/NAME.
+goals=(daemonize tests/target tests/racer)
+
+# build NAME [VARIABLE=VALUE...]: these, by make, in the directory $T/NAME.
 build() {
 	local directory=$T/$1
 
 	mkdir -p "$directory/tests" && cp Makefile daemonize.c "$directory" && cp tests/*.c "$directory/tests" &&
-		make -s -C "$directory" "${@:2}" daemonize tests/target tests/racer >"$T/log" 2>&1 && return
+		make -s -C "$directory" "${@:2}" "${goals[@]}" >"$T/log" 2>&1 && return
 	cat "$T/log"
 	wrong "not ok $1 cannot be built"
 	return 1

@@ -29,5 +29,6 @@ int main(int argc, char **argv)
 		command[OURS + i - 1] = argv[i];
 	execv(emulator, command);
 	perror(emulator);
+	free(command);
 	return STATUS_BROKEN;
 }

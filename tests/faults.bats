@@ -270,6 +270,25 @@ slow_ends() {
 	[ -p app.pid ] && [ ! -e "$report" ]
 }
 
+@test "a symbolic link that takes the file's place just before it is opened is refused" {
+	echo precious >victim
+	slow inject=setsid -p "$T/app.pid"
+	halted setsid
+	ln -s victim app.pid
+	slow_ends 1 "daemonize: cannot use pidfile '$T/app.pid': it is a symbolic link"
+	expect "$(cat victim)" precious
+	[ ! -e "$report" ]
+}
+
+@test "a pidfile that is removed between its being opened and locked is made again" {
+	on=("$T/app.pid")
+	slow inject=fcntl:when=1 -p "$T/app.pid"
+	wait_until 10 test -e app.pid
+	rm app.pid
+	reported "$report"
+	expect "$(cat app.pid)" "$pid"
+}
+
 @test "a daemon that writes into the file just before it is locked for good has won" {
 	on=("$T/app.pid")
 	slow inject=fcntl:when=3 -p "$T/app.pid"

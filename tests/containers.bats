@@ -59,22 +59,16 @@ read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind
 	expect "$(cat log)" up
 }
 
-# A sanitizer has more to say where it has no /proc.
-says() {
-	run "-$1" "${@:3}"
-	expect "$(grep -e '^daemonize: ' -e '^running' <<<"$output")" "$2"
-}
-
 # bats test_tags=needs:zombies
 @test "without /proc it starts, tells of failures, refuses and stops" {
 	container box 'mount -t tmpfs none /proc'
 	in_ box daemonize -p app.pid target dump "$report"
 	reported "$report"
-	says 3 "daemonize: already running (pid $pid)" in_ box daemonize -p app.pid true
-	says 0 "running (pid $pid)" in_ box daemonize --status -p app.pid
+	tells 3 "daemonize: already running (pid $pid)" in_ box daemonize -p app.pid true
+	tells 0 "running (pid $pid)" in_ box daemonize --status -p app.pid
 	in_ box daemonize --stop -p app.pid
-	says 127 "daemonize: *'nosuch'*" in_ box daemonize -p app.pid nosuch
-	says 4 "daemonize: target exited with status 7 *" in_ box daemonize -p app.pid -s 5 target exit 7
+	tells 127 "daemonize: *'nosuch'*" in_ box daemonize -p app.pid nosuch
+	tells 4 "daemonize: target exited with status 7 *" in_ box daemonize -p app.pid -s 5 target exit 7
 	[ ! -e app.pid ]
 }
 

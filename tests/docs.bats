@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# bats file_tags=around
 # Every example of the README and of the manual is run, as it stands there, and does what is said there.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # other shells; a test is a subshell; helper.bash assigns
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# bats file_tags=around
 # Scripts that were written for bmc/daemonize, of the shapes in which they are found, run as they are;
 # also where bmc/daemonize has started what runs.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # scripts; a test is a subshell; helper.bash and "run" assign

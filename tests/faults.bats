@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# bats file_tags=faults
 # What the system seldom refuses: each refusal is a failed start that says so, and leaves nothing behind; or
 # makes no difference. strace refuses in the system's place. "make torture" does so with every system call of
 # many starts; here are those that it takes a moment, an option or an odd system to meet.

@@ -2,6 +2,7 @@
 # the program and of the target in $T/bin (first in PATH), $T/nobody that belongs to nobody, and $T/pub
 # where any user may write. $report is where "start" has the target report.
 # Whatever a test starts carries DAEMONIZE_TEST=$T in its environment; teardown ends it, by PID.
+# Tagged "around" are the files that test what is around the program, and do not depend on its build.
 # shellcheck shell=bash
 
 bats_require_minimum_version 1.5.0
@@ -134,6 +135,12 @@ expect() {
 fails() {
 	run "-$1" --separate-stderr "${@:3}"
 	expect "$output" "" && expect "$stderr" "$2" && expect "${#stderr_lines[@]}" 1
+}
+
+# tells STATUS LINE COMMAND...: exits so, and says this. A sanitizer has more to say where it has no /proc.
+tells() {
+	run "-$1" "${@:3}"
+	expect "$(grep -e '^daemonize: ' -e '^running' <<<"$output")" "$2"
 }
 
 # wait_until SECONDS COMMAND...: polls; where it never succeeds, shows what it said last.

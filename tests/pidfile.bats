@@ -196,12 +196,11 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	expect "$(cat app.pid)" "$pid"
 }
 
-# in_the_dark STATUS LINE COMMAND...: without /proc it exits so, and says this. A sanitizer there has more to say.
+# in_the_dark STATUS LINE COMMAND...: so it "tells" without /proc.
 in_the_dark() {
 	need_root
 	need unshare
-	run "-$1" unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh "${@:3}"
-	expect "$(grep -e '^daemonize: ' -e '^running' <<<"$output")" "$2"
+	tells "$1" "$2" unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh "${@:3}"
 }
 
 @test "without /proc an unlocked pidfile that names a living process means that it runs" {

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# bats file_tags=around
 # What goes out: "make install", "make uninstall" and "make dist".
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # backquotes of Markdown; a test is a subshell; helper.bash and "run" assign
 

@@ -1,5 +1,6 @@
 # What the scripts beside it share: builds for other systems, and the suite with each of them. A test whose
-# promise cannot hold there is tagged with what it needs, and is left out; one that skips counts as failed.
+# promise cannot hold there is tagged with what it needs, and is left out; one that skips counts as failed. What
+# is around the program does not depend on the build, and faults are counted out for one.
 # shellcheck shell=bash
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/ports.XXXXXX") || exit
@@ -8,11 +9,6 @@ trap 'exit 1' HUP INT TERM
 chmod 755 "$T"
 passed=0 failed=0
 unset MAKEFLAGS MFLAGS MAKELEVEL
-
-# shellcheck disable=SC2034 # for who sources this
-# What the scripts and pages around the program are tested for, does not depend on the build; faults are counted
-# out for one.
-whole=$(printf '%s\n' tests/*.bats | grep -vE '/(completions|cron|docs|dropin|faults|fleet|release|systemd|sysv)[.]')
 
 # An init that reaps at once, if we may have one: to some builds a zombie is alive.
 alone=(unshare --pid --fork --kill-child --mount-proc)
@@ -39,7 +35,7 @@ build() {
 
 # suite NAME LACKS TEST...: with $DAEMONIZE and $TARGET; LACKS is as for the helper's "lacks".
 suite() {
-	local begun=$SECONDS need filter=() good bad
+	local begun=$SECONDS need filter=('!around' '!faults') good bad
 
 	for need in ${2//,/ }; do
 		filter+=("!needs:$need")

@@ -3026,7 +3026,7 @@ static bool is_family(const struct attempt *attempt, pid_t pid)
  * outlive it. A zombie is one of it as well, so those that are ours are reaped. Returns whether
  * there was any.
  */
-static size_t signal_group(const struct attempt *attempt, int number)
+static bool signal_group(const struct attempt *attempt, int number)
 {
 	const bool any = kill(-attempt->middle, number) == 0;
 

@@ -82,8 +82,8 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 }
 
 @test "memory that cannot be had is told" {
-	nth=$(nth mmap . daemonize -V && wc -l <"$T/dry")
-	none=(inject=brk:error=ENOMEM:when=2+ "inject=mmap:error=ENOMEM:when=$((${nth##*$'\n'} + 1))+")
+	nth mmap . daemonize -V
+	none=(inject=brk:error=ENOMEM:when=2+ "inject=mmap:error=ENOMEM:when=$(($(wc -l <"$T/dry") + 1))+")
 	cannot 1 "cannot allocate memory: Cannot allocate memory" "${none[@]}" -- daemonize -E A=B true
 	cannot 1 "cannot allocate memory: Cannot allocate memory" "${none[@]}" -- daemonize --stop -p app.pid
 }

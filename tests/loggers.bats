@@ -106,7 +106,8 @@ pgrep_ours() {
 }
 
 @test "the command ends when the daemon does, and has read all of it" {
-	daemonize -p app.pid -o "|$reader" -- sh -c 'seq 10000; exec sleep 60'
+	daemonize -p app.pid -o "|$reader" -- sh -c 'seq 10000; >"$1"; exec sleep 60' sh "$T/written"
+	wait_until 10 test -e written
 	daemonize --stop -p app.pid
 	wait_until 10 nothing_runs
 	expect "$(tail -n1 log)" 10000

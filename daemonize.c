@@ -84,6 +84,9 @@
 #include <sys/event.h>
 #define HAVE_KQUEUE 1
 #endif
+#if !defined(__linux__)
+extern char **environ; /* POSIX: in no header */
+#endif
 
 #define VERSION "1.0.0"
 
@@ -1204,6 +1207,11 @@ static bool is_logger(const struct options *opt, int number)
 	return number != STDIN_FILENO && opt->stream[number] && *opt->stream[number] == '|';
 }
 
+static bool has_loggers(const struct options *opt)
+{
+	return is_logger(opt, STDOUT_FILENO) || is_logger(opt, STDERR_FILENO);
+}
+
 /* A stream that goes to, or comes from, a file that the user has named. */
 static bool is_file(const struct options *opt, int number)
 {
@@ -1561,13 +1569,31 @@ static void identity_resolve(struct plan *plan)
  * What the caller's own service manager told the caller is not for the daemon: it would report
  * to, or take sockets from, a manager that does not know it. sd_notify(3), sd_listen_fds(3).
  */
-static void environment_prepare(const struct options *opt)
+static void environment_clean(void)
 {
 	static const char *const not_for_us[] = {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS",
 		"LISTEN_FDNAMES", "LISTEN_PIDFDID", "WATCHDOG_PID", "WATCHDOG_USEC"};
 
 	for (size_t i = 0; i < sizeof not_for_us / sizeof *not_for_us; i++)
 		unsetenv(not_for_us[i]);
+}
+
+/* The list alone: putenv(3) and setenv(3) put other strings into it, and leave the old ones be. */
+static char **environment_copy_or_die(void)
+{
+	size_t count = 0;
+	char **copy;
+
+	while (environ && environ[count])
+		count++;
+	copy = allocate_or_die(count + 1, sizeof *copy);
+	for (size_t i = 0; i < count; i++)
+		copy[i] = environ[i];
+	return copy;
+}
+
+static void environment_prepare(const struct options *opt)
+{
 	for (size_t i = 0; i < opt->n_env; i++)
 		if (putenv(opt->env[i]) != 0)
 			die(EXIT_SETUP, "cannot set '%s': %s", opt->env[i], strerror(errno));
@@ -2154,7 +2180,10 @@ static void check_disk_or_die(const char *path)
 {
 	char parent[PATH_MAX];
 	struct statvfs disk;
+	struct stat status;
 
+	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+		return; /* a device or a FIFO takes no room */
 	path_parent(parent, path);
 	if ((statvfs(path, &disk) == 0 || statvfs(parent, &disk) == 0) && disk.f_blocks > 0 &&
 		(geteuid() == 0 ? disk.f_bfree : disk.f_bavail) == 0)
@@ -2313,8 +2342,8 @@ static int reset_signals(const sigset_t *ignore)
 /* ---- Loggers: -o '|command' ---------------------------------------------------------------- *
  *
  * A shell command reads the stream from a pipe. It runs as the caller would run it, in the caller's
- * directory, as logs are opened by the caller; but in a session of its own, neither a child of
- * the daemon nor of its family. It ends as it likes when nobody has the pipe open any more.
+ * directory and environment, as logs are opened by the caller; but in a session of its own, neither
+ * a child of the daemon nor of its family. It ends as it likes when nobody has the pipe open any more.
  */
 
 static struct logger {
@@ -2323,6 +2352,7 @@ static struct logger {
 	int fd;		    /* the writing end of the pipe */
 } loggers[2];
 static size_t n_loggers;
+static char **loggers_environment;
 
 /* In the second child: a session's leader could acquire a terminal by writing to one. */
 static _Noreturn void become_logger(const struct logger *logger, int read_fd)
@@ -2332,7 +2362,7 @@ static _Noreturn void become_logger(const struct logger *logger, int read_fd)
 	sigset_t ignore_none;
 
 	sigemptyset(&ignore_none);
-	unsetenv("NOTIFY_SOCKET"); /* the daemon's */
+	environ = loggers_environment;
 	if (dup2(read_fd, STDIN_FILENO) != -1 && dup2(null_fd, STDOUT_FILENO) != -1 &&
 		dup2(null_fd, STDERR_FILENO) != -1 && close_others(&keep_none) == 0 &&
 		reset_signals(&ignore_none) == 0)
@@ -3389,6 +3419,9 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
 		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
 	plan.wait_deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
+	environment_clean();
+	if (has_loggers(opt))
+		loggers_environment = environment_copy_or_die();
 	identity_resolve(&plan);
 	environment_prepare(opt);
 	command_resolve(&plan);
@@ -3406,7 +3439,7 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		become_subreaper();
 		readiness_open_or_die(&plan, &attempt);
 	}
-	if (is_logger(opt, STDOUT_FILENO) || is_logger(opt, STDERR_FILENO))
+	if (has_loggers(opt))
 		start_loggers_or_die(&plan);
 	if (opt->foreground)
 		start_in_foreground(&plan);

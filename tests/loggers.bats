@@ -105,6 +105,14 @@ pgrep_ours() {
 	has log nobody
 }
 
+@test "the command has the caller's environment, whatever -u and -E say" {
+	need_root
+	HOME=/home/caller NOTIFY_SOCKET=/not/for/it daemonize -u nobody -E HOME=/other -E NEW=1 \
+		-o "|echo \$HOME \${NEW-none} \${NOTIFY_SOCKET-none} >name; $reader" -- sh -c 'echo $HOME $NEW; exec sleep 60'
+	has name "/home/caller none none"
+	has log "/other 1"
+}
+
 @test "the command ends when the daemon does, and has read all of it" {
 	daemonize -p app.pid -o "|$reader" -- sh -c 'seq 10000; >"$1"; exec sleep 60' sh "$T/written"
 	wait_until 10 test -e written

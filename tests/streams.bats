@@ -437,6 +437,25 @@ no_log_beside() {
 	expect "$(field tty)" none
 }
 
+@test "on a full disk a log is refused, but neither a FIFO nor a device is" {
+	need_root
+	mkdir full
+	mount -t tmpfs -o size=4k none full
+	mkfifo full/fifo
+	mknod full/null c 1 3
+	: >full/log
+	dd if=/dev/zero of=full/fill bs=4k count=1 2>/dev/null
+	for log in full/log full/new; do
+		fails 1 "daemonize: cannot write to '$log': No space left on device" daemonize -o "$log" target dump "$report"
+	done
+	nothing_runs
+	exec 8<>full/fifo
+	daemonize -o full/null -e full/fifo sh -c 'echo hello >&2'
+	read -r -t 5 line <&8
+	expect "$line" hello
+	exec 8<&-
+}
+
 @test "/dev/full is an error of the daemon's, not of the start" {
 	start -o /dev/full
 	expect "$(field fd.1)" "w append=1 cloexec=0 /dev/full"

@@ -1373,17 +1373,6 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* One path for two names of one file, as far as can be told before it exists. */
-static bool same_path(const char *a, const char *b)
-{
-	struct stat a_status, b_status;
-
-	if (!strcmp(a, b))
-		return true;
-	return stat(a, &a_status) == 0 && stat(b, &b_status) == 0 &&
-	       same_file(&a_status, &b_status);
-}
-
 /* Writes path, made absolute by directory (NULL: the current one) and without leading "./". */
 static void path_absolute_or_die(char result[PATH_MAX], const char *directory, const char *path)
 {
@@ -1416,6 +1405,23 @@ static void path_parent(char result[PATH_MAX], const char *path)
 		snprintf(result, PATH_MAX, ".");
 	else
 		snprintf(result, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+/* Whether two names are of one file, or of one that does not exist yet. */
+static bool same_path(const char *a, const char *b)
+{
+	char a_parent[PATH_MAX], b_parent[PATH_MAX];
+	const char *a_slash = strrchr(a, '/'), *b_slash = strrchr(b, '/');
+	struct stat a_status, b_status;
+
+	if (stat(a, &a_status) == 0 || stat(b, &b_status) == 0)
+		return stat(a, &a_status) == 0 && stat(b, &b_status) == 0 &&
+		       same_file(&a_status, &b_status);
+	path_parent(a_parent, a);
+	path_parent(b_parent, b);
+	return !strcmp(a_slash ? a_slash + 1 : a, b_slash ? b_slash + 1 : b) &&
+	       stat(a_parent, &a_status) == 0 && stat(b_parent, &b_status) == 0 &&
+	       same_file(&a_status, &b_status);
 }
 
 /* Dies unless path can be written, or made: so that nothing is made before all can be. */
@@ -2092,33 +2098,18 @@ static void settle_pidfile(const struct plan *plan)
 	verbose("nobody runs under pidfile '%s'", opt->pidfile);
 }
 
-/* Interrupts flock, nothing else: a caller that wants to wait for it sets a timer. */
-static void on_alarm(int number)
+/* Asks again and again, since nothing but a signal would end a flock(2) that waits. */
+static bool flock_until(int fd, int64_t deadline)
 {
-	(void)number;
-}
-
-static int flock_until(int fd, int64_t deadline)
-{
-	/* The timer repeats: the first signal may come just before flock begins to wait. */
-	struct itimerval timer = {.it_interval = {.tv_usec = 50000}};
-	struct sigaction action = {.sa_handler = on_alarm};
 	int64_t left;
-	int result;
 
-	sigaction(SIGALRM, &action, NULL);
-	do {
-		left = deadline == NEVER ? 0 : deadline - clock_read(CLOCK_MONOTONIC);
-		if (deadline != NEVER && left <= 0)
-			return -1;
-		timer.it_value.tv_sec = (time_t)(left / NANOSECONDS);
-		timer.it_value.tv_usec = (suseconds_t)(left % NANOSECONDS / 1000);
-		setitimer(ITIMER_REAL, &timer, NULL);
-		result = flock(fd, LOCK_EX);
-	} while (result == -1 && errno == EINTR);
-	setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0}}, NULL);
-	signal(SIGALRM, SIG_DFL);
-	return result;
+	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		left = deadline == NEVER ? NEVER : deadline - clock_read(CLOCK_MONOTONIC);
+		if (left <= 0)
+			return false;
+		nap(earliest(POLL_INTERVAL, left));
+	}
+	return true;
 }
 
 /*
@@ -2144,7 +2135,7 @@ static int take_flock_or_die(const struct plan *plan)
 		exit(EXIT_UP);
 	if (opt->if_running == IF_RUNNING_WAIT) {
 		verbose("waiting for the lock '%s'", opt->lockfile);
-		if (flock_until(fd, plan->wait_deadline) == 0)
+		if (flock_until(fd, plan->wait_deadline))
 			return fd;
 		die(EXIT_GAVE_UP, "gave up waiting: lock '%s' is still held", opt->lockfile);
 	}

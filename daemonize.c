@@ -235,6 +235,7 @@ struct options {
 	mode_t umask;
 	int *keep; /* sorted, no number twice */
 	size_t n_keep;
+	int missing_fd;	 /* of -k, the first that is not open; -1: none */
 	sigset_t ignore; /* the dispositions of the daemon: ignored, or else default */
 	char **env;	 /* NAME=VALUE, in the order given */
 	size_t n_env;
@@ -960,7 +961,7 @@ static bool parse_signal(const char *text, int *number)
 	return *number >= REALTIME_FIRST && *number <= REALTIME_LAST;
 }
 
-/* Copies an element of a comma-separated list, "" if it is too long; returns what follows, or NULL. */
+/* Copies an element of a comma-separated list, "" if it is too long. Returns what follows, or NULL. */
 static const char *parse_element(const char *list, char *word, size_t size)
 {
 	size_t length = strcspn(list, ",");
@@ -1057,9 +1058,11 @@ static void options_keep_fds(struct options *opt, const char *list)
 				"file descriptors 0 to 2 are set with -i, -o and -e, not with -k '%s'",
 				list);
 		for (; first <= last; first++) {
-			if (fcntl((int)first, F_GETFD) == -1)
-				die(EXIT_SETUP, "cannot keep file descriptor %llu: it is not open",
-					first);
+			if (fcntl((int)first, F_GETFD) == -1) {
+				if (opt->missing_fd == -1)
+					opt->missing_fd = (int)first;
+				break;
+			}
 			opt->keep = grow_or_die(opt->keep, opt->n_keep, sizeof *opt->keep);
 			fds_insert(opt->keep, &opt->n_keep, (int)first);
 		}
@@ -1113,7 +1116,6 @@ static void options_pidfile(struct options *opt, char *path)
 	opt->pidfile = path;
 }
 
-/* Occupies the number, so that no file that we open gets it. */
 static void options_notify_fd(struct options *opt, const char *text)
 {
 	unsigned long long fd;
@@ -1121,12 +1123,12 @@ static void options_notify_fd(struct options *opt, const char *text)
 	if (!parse_number(text, 10, INT_MAX, &fd) || fd <= STDERR_FILENO)
 		die_usage("'%s' is no file descriptor from 3 up", text);
 	opt->notify_fd = (int)fd;
-	if (fcntl(opt->notify_fd, F_GETFD) == -1 && dup2(STDIN_FILENO, opt->notify_fd) == -1)
-		die(EXIT_SETUP, "cannot use file descriptor %llu: %s", fd, strerror(errno));
 }
 
 static void options_mode(struct options *opt, enum mode mode, const char *signal_name)
 {
+	if (opt->mode == MODE_HELP || opt->mode == MODE_VERSION)
+		return;
 	if (opt->mode != MODE_START && opt->mode != mode)
 		die_usage("%s", "--status, --stop and --signal exclude each other");
 	if (signal_name && !parse_signal(signal_name, &opt->signal))
@@ -1252,6 +1254,8 @@ static void options_check_start(const struct options *opt)
 		if (opt->keep[i] == opt->notify_fd)
 			die_usage("file descriptor %d is for --notify-fd, not for -k",
 				opt->notify_fd);
+	if (opt->missing_fd != -1)
+		die(EXIT_SETUP, "cannot keep file descriptor %d: it is not open", opt->missing_fd);
 }
 
 static void options_check(const struct options *opt)
@@ -1271,6 +1275,7 @@ static void options_check(const struct options *opt)
 static void options_parse(struct options *opt, int argc, char **argv)
 {
 	*opt = (struct options){.umask = DEFAULT_UMASK,
+		.missing_fd = -1,
 		.notify_fd = -1,
 		.startsecs = -1,
 		.timeout = -1,
@@ -2162,7 +2167,7 @@ static unsigned int ensure_standard_fds(void)
 		if (fcntl(fd, F_GETFD) == -1) {
 			missing |= 1U << fd;
 			if (open("/dev/null", O_RDWR) != fd)
-				exit(EXIT_SETUP); /* there may be no stderr to say it on */
+				die(EXIT_SETUP, "cannot open '/dev/null': %s", strerror(errno));
 		}
 	return missing;
 }
@@ -3407,6 +3412,11 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	struct attempt attempt = {.daemon = 0};
 
 	refuse_set_user_id();
+	/* The number is taken, so that no file that we open gets it. */
+	if (opt->notify_fd != -1 && fcntl(opt->notify_fd, F_GETFD) == -1 &&
+		dup2(STDIN_FILENO, opt->notify_fd) == -1)
+		die(EXIT_SETUP, "cannot use file descriptor %d: %s", opt->notify_fd,
+			strerror(errno));
 	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
 		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
 	plan.wait_deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
@@ -3757,10 +3767,11 @@ static const char help[] =
 
 int main(int argc, char **argv)
 {
-	const unsigned int missing_fds = ensure_standard_fds();
 	struct options opt;
+	unsigned int missing_fds;
 
-	options_parse(&opt, argc, argv);
+	options_parse(&opt, argc, argv); /* opens nothing */
+	missing_fds = ensure_standard_fds();
 	switch (opt.mode) {
 	case MODE_HELP: return print_or_die(help);
 	case MODE_VERSION: return print_or_die("daemonize " VERSION "\n");

@@ -749,6 +749,22 @@ static int set_groups(int count, const gid_t *groups)
 #endif
 }
 
+/*
+ * 0 if we may change our groups; changes nothing. Linux asks for the right before it looks at the
+ * groups, of which this is none; those that we have may have no number in our user namespace.
+ */
+static int may_set_groups(void)
+{
+#if defined(__linux__)
+	return set_groups(1, &(gid_t){(gid_t)-1}) == -1 && errno == EINVAL ? 0 : -1;
+#else
+	static gid_t groups[NGROUPS_MAX];
+	int count = getgroups(NGROUPS_MAX, groups);
+
+	return count == -1 ? -1 : set_groups(count, groups);
+#endif
+}
+
 /* What open(2) says of a symbolic link, with O_NOFOLLOW. */
 static bool is_symlink_error(int error)
 {
@@ -1485,13 +1501,17 @@ static const struct passwd *user_or_die(const char *name, struct identity *id)
 static gid_t group_or_die(const char *name)
 {
 	unsigned long long number;
-	const struct group *entry = getgrnam(name);
+	const struct group *entry;
 
+	errno = 0;
+	entry = getgrnam(name);
 	if (entry)
 		return entry->gr_gid;
-	if (!parse_number(name, 10, UINT_MAX - 1, &number))
-		die(EXIT_SETUP, "unknown group '%s'", name);
-	return (gid_t)number;
+	if (parse_number(name, 10, UINT_MAX - 1, &number))
+		return (gid_t)number;
+	if (is_lookup_error(errno))
+		die(EXIT_SETUP, "cannot look up group '%s': %s", name, strerror(errno));
+	die(EXIT_SETUP, "unknown group '%s'", name);
 }
 
 static void identity_groups(struct identity *id, const struct passwd *user)
@@ -1522,22 +1542,11 @@ static void set_login_environment(const struct passwd *user)
 		values[1] = values[2] = user->pw_name;
 		values[3] = *user->pw_shell ? user->pw_shell : "/bin/sh";
 	}
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (!values[i])
-			unsetenv(names[i]);
-		else if (setenv(names[i], values[i], 1) == -1)
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		unsetenv(names[i]); /* it may be there twice */
+		if (values[i] && setenv(names[i], values[i], 1) == -1)
 			die(EXIT_SETUP, "cannot set %s: %s", names[i], strerror(errno));
-}
-
-/* Setting the groups that we have asks whether we may set any, and changes nothing. */
-static void check_may_change(const struct plan *plan)
-{
-	int count = getgroups(0, NULL);
-	gid_t *groups = allocate_or_die((size_t)count + 1, sizeof *groups);
-
-	if (getgroups(count, groups) != count || set_groups(count, groups) == -1)
-		die_of_step(plan, STEP_USER, errno);
-	free(groups);
+	}
 }
 
 /* Settles who to be, of -u USER[:GROUP] and -g GROUP. */
@@ -1558,7 +1567,9 @@ static void identity_resolve(struct plan *plan)
 	if (colon)
 		group = colon + 1;
 	if (opt->user) {
-		snprintf(name, sizeof name, "%.*s", (int)strcspn(opt->user, ":"), opt->user);
+		if (snprintf(name, sizeof name, "%.*s", (int)strcspn(opt->user, ":"), opt->user) >=
+			(int)sizeof name)
+			die(EXIT_SETUP, "unknown user '%s'", opt->user);
 		user = user_or_die(name, id);
 		set_login_environment(user);
 	} else
@@ -1570,8 +1581,8 @@ static void identity_resolve(struct plan *plan)
 			opt->user, opt->user);
 	identity_groups(id, user);
 	id->change = geteuid() == 0 || id->uid != geteuid() || id->gid != getegid();
-	if (id->change)
-		check_may_change(plan);
+	if (id->change && may_set_groups() == -1)
+		die_of_step(plan, STEP_USER, errno);
 }
 
 /* ---- Environment -------------------------------------------------------------------------- */
@@ -1605,9 +1616,16 @@ static char **environment_copy_or_die(void)
 
 static void environment_prepare(const struct options *opt)
 {
-	for (size_t i = 0; i < opt->n_env; i++)
+	for (size_t i = 0; i < opt->n_env; i++) {
+		char *equals = strchr(opt->env[i], '=');
+
+		/* The caller may have the name twice, which would leave the second. */
+		*equals = '\0';
+		unsetenv(opt->env[i]);
+		*equals = '=';
 		if (putenv(opt->env[i]) != 0)
 			die(EXIT_SETUP, "cannot set '%s': %s", opt->env[i], strerror(errno));
+	}
 }
 
 /* ---- The command: found as execvp(3) finds it --------------------------------------------- */

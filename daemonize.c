@@ -1353,7 +1353,8 @@ static const char *step_why(enum step step, int error)
 static _Noreturn void die_without_interpreter(const struct plan *plan)
 {
 	char line[FIRST_LINE_MAX] = "", *name = line + 2;
-	int fd = open(plan->path, O_RDONLY | O_CLOEXEC);
+	/* Inside of --chroot it is another file, or none. */
+	int fd = plan->opt->root ? -1 : open(plan->path, O_RDONLY | O_CLOEXEC);
 	ssize_t size = fd == -1 ? -1 : read(fd, line, sizeof line - 1);
 
 	line[size > 0 ? size : 0] = '\0';
@@ -1362,7 +1363,7 @@ static _Noreturn void die_without_interpreter(const struct plan *plan)
 			plan->opt->name);
 	name += strspn(name, " \t");
 	die(EXIT_CANNOT_EXECUTE, "cannot execute '%s': its interpreter '%.*s' was not found",
-		plan->opt->name, (int)strcspn(name, " \t\r\n"), name);
+		plan->opt->name, (int)strcspn(name, " \t\n"), name);
 }
 
 static _Noreturn void die_of_step(const struct plan *plan, enum step step, int error)
@@ -1652,10 +1653,9 @@ static int command_find(const char *name, char path[PATH_MAX])
 	int error, worst = ENOENT;
 	size_t length;
 
-	if (strchr(name, '/')) {
-		snprintf(path, PATH_MAX, "%s", name);
-		return file_executable(path);
-	}
+	if (strchr(name, '/'))
+		return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX ? file_executable(path)
+								       : ENAMETOOLONG;
 	for (const char *next = directories ? directories : default_path; next;) {
 		length = strcspn(next, ":");
 		/* An empty element is the current directory. */
@@ -2555,7 +2555,10 @@ static void assume_identity(const struct plan *plan)
 		must(plan, STEP_REGAIN, setuid(0) == -1 && (id->gid == 0 || setgid(0) == -1));
 }
 
-/* A script without "#!" is text; a broken binary has a NUL byte in what would be its first line. */
+/*
+ * A script without "#!" is text. Not for the shell is what the kernel refuses although it has one,
+ * nor a broken binary: it has a NUL byte in what would be its first line.
+ */
 static bool is_text(const char *path)
 {
 	char text[FIRST_LINE_MAX];
@@ -2565,6 +2568,8 @@ static bool is_text(const char *path)
 
 	if (fd != -1)
 		close(fd);
+	if (size >= 2 && !memcmp(text, "#!", 2))
+		return false;
 	return size >= 0 && (size == 0 || !memchr(text, '\0', (size_t)(end ? end - text : size)));
 }
 

@@ -1679,7 +1679,7 @@ static enum step find_step(int error)
 
 /*
  * Settles which file to execute, while relative names still mean what the user meant. What
- * --chroot changes is found after it, by execute_command().
+ * --chroot changes is found after it, by become_daemon().
  */
 static void command_resolve(struct plan *plan)
 {
@@ -1997,8 +1997,13 @@ static enum step pidfile_take(const char *path, const struct identity *id, pid_t
 
 	for (;; close(*lock_fd)) {
 		step = pidfile_claim(path, id, launcher, &fd, &claimed);
-		if (step == STEP_DONE)
+		if (step == STEP_DONE) {
 			step = pidfile_open(path, O_RDONLY, id, lock_fd, &locked);
+			if (step == STEP_PIDFILE_OPEN && errno == ENOENT) {
+				close(fd);
+				continue; /* removed in the gap */
+			}
+		}
 		if (step)
 			return step;
 		*lock_fd = move_high(*lock_fd);
@@ -2578,10 +2583,6 @@ static _Noreturn void execute_command(struct plan *plan)
 	static char shell[] = "/bin/sh";
 	char **command = plan->opt->command;
 
-	if (plan->opt->root) {
-		errno = command_find(command[0], plan->path);
-		must(plan, find_step(errno), errno == 0);
-	}
 	execv(plan->path, command);
 	if (errno == ENOEXEC) {
 		/* execvp(3) hands what the kernel does not know to the shell. */
@@ -2608,8 +2609,6 @@ static _Noreturn void become_daemon(struct plan *plan)
 	must(plan, STEP_CLOSE, close_others(plan) == 0);
 	if (opt->pidfile)
 		take_pidfile(plan);
-	if (opt->truncate)
-		must(plan, STEP_TRUNCATE, truncate_logs(plan) == 0);
 	if (opt->root)
 		must(plan, STEP_CHROOT, chroot(opt->root) == 0 && chdir("/") == 0);
 	must(plan, STEP_CHDIR, chdir(opt->directory ? opt->directory : "/") == 0);
@@ -2617,8 +2616,23 @@ static _Noreturn void become_daemon(struct plan *plan)
 		must(plan, STEP_CORE, setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0);
 	if (plan->id.change)
 		assume_identity(plan);
-	/* Last: until then SIGPIPE is ignored, so that a launcher's death does not kill us. */
-	must(plan, STEP_SIGNALS, reset_signals(&opt->ignore) == 0);
+	if (opt->root) {
+		const int error = command_find(opt->command[0], plan->path);
+
+		errno = error;
+		must(plan, find_step(error), error == 0);
+	}
+	/* Only now: a start that fails leaves them as they are. */
+	if (opt->truncate)
+		must(plan, STEP_TRUNCATE, truncate_logs(plan) == 0);
+	/*
+	 * Last, and told before it is done: until then SIGPIPE is ignored, so that a launcher's death
+	 * is not ours. Ignoring it once more drops one that has come while it was blocked.
+	 */
+	must(plan, STEP_SIGNALS, true);
+	signal(SIGPIPE, SIG_IGN);
+	if (reset_signals(&opt->ignore) == -1)
+		must(plan, STEP_SIGNALS, false);
 	execute_command(plan);
 }
 

@@ -2195,14 +2195,14 @@ static unsigned int ensure_standard_fds(void)
 	return missing;
 }
 
-static void check_disk_or_die(const char *path)
+static void check_disk_or_die(const char *path, bool truncate)
 {
 	char parent[PATH_MAX];
 	struct statvfs disk;
 	struct stat status;
 
-	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-		return; /* a device or a FIFO takes no room */
+	if (stat(path, &status) == 0 && (!S_ISREG(status.st_mode) || truncate))
+		return; /* a device or a FIFO takes no room, an old log gives some */
 	path_parent(parent, path);
 	if ((statvfs(path, &disk) == 0 || statvfs(parent, &disk) == 0) && disk.f_blocks > 0 &&
 		(geteuid() == 0 ? disk.f_bfree : disk.f_bavail) == 0)
@@ -2270,6 +2270,19 @@ static void open_streams_or_die(struct plan *plan, bool create)
 		close(fd[STDERR_FILENO]);
 		fd[STDERR_FILENO] = fd[STDOUT_FILENO];
 	}
+}
+
+/* For one who has waited: the logs may have been rotated meanwhile. Two may have been one. */
+static void reopen_streams_or_die(struct plan *plan)
+{
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		if (is_file(plan->opt, i)) {
+			close(plan->stream_fd[i]);
+			plan->stream_fd[i] = -1;
+			plan->log_size[i] = -1;
+		}
+	open_streams_or_die(plan, false);
+	open_streams_or_die(plan, true);
 }
 
 /* ---- File descriptors --------------------------------------------------------------------- */
@@ -2360,9 +2373,10 @@ static int reset_signals(const sigset_t *ignore)
 
 /* ---- Loggers: -o '|command' ---------------------------------------------------------------- *
  *
- * A shell command reads the stream from a pipe. It runs as the caller would run it, in the caller's
- * directory and environment, as logs are opened by the caller; but in a session of its own, neither
- * a child of the daemon nor of its family. It ends as it likes when nobody has the pipe open any more.
+ * A shell command reads the stream from a pipe. It runs as the caller would run it, in the
+ * caller's directory, environment and umask, as logs are opened by the caller; but in a session of
+ * its own, neither a child of the daemon nor of its family. It ends as it likes when nobody has
+ * the pipe open any more.
  */
 
 static struct logger {
@@ -2371,7 +2385,12 @@ static struct logger {
 	int fd;		    /* the writing end of the pipe */
 } loggers[2];
 static size_t n_loggers;
-static char **loggers_environment;
+
+/* What they get of the caller's, since the daemon's is another. */
+static struct {
+	char **environment;
+	mode_t umask;
+} caller;
 
 /* In the second child: a session's leader could acquire a terminal by writing to one. */
 static _Noreturn void become_logger(const struct logger *logger, int read_fd)
@@ -2381,7 +2400,8 @@ static _Noreturn void become_logger(const struct logger *logger, int read_fd)
 	sigset_t ignore_none;
 
 	sigemptyset(&ignore_none);
-	environ = loggers_environment;
+	environ = caller.environment;
+	umask(caller.umask);
 	if (dup2(read_fd, STDIN_FILENO) != -1 && dup2(null_fd, STDOUT_FILENO) != -1 &&
 		dup2(null_fd, STDERR_FILENO) != -1 && close_others(&keep_none) == 0 &&
 		reset_signals(&ignore_none) == 0)
@@ -2444,6 +2464,11 @@ static void loggers_end(void)
 
 	for (size_t i = 0; i < n_loggers; i++)
 		close(loggers[i].fd);
+	/* In the foreground our own streams may be their pipes by now. */
+	if (n_loggers > 0 && diagnostics.fd != STDERR_FILENO) {
+		dup2(diagnostics.fd, STDOUT_FILENO);
+		dup2(diagnostics.fd, STDERR_FILENO);
+	}
 	for (size_t i = 0; i < n_loggers; i++)
 		if (!logger_reap(&loggers[i], deadline, &status)) {
 			kill(-loggers[i].group, SIGKILL);
@@ -2541,7 +2566,13 @@ static void take_pidfile(struct plan *plan)
 		failed = pidfile_take(plan->opt->pidfile, &plan->id, plan->launcher, &lock_fd);
 		if (failed != STEP_PIDFILE_LOST || plan->channel_fd != -1)
 			break;
-		settle_pidfile(plan); /* in the foreground there is no launcher to do it */
+		/* In the foreground there is no launcher to do it. What the streams came from is closed. */
+		settle_pidfile(plan);
+		for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+			plan->stream_fd[i] = -1;
+		reopen_streams_or_die(plan);
+		if (redirect_streams(plan) == -1)
+			die_in_foreground(plan, STEP_STREAMS, errno);
 	}
 	if (!failed)
 		plan->lock_fd = lock_fd;
@@ -3380,10 +3411,11 @@ static void refuse_set_user_id(void)
 		die(EXIT_SETUP, "%s", "will not run set-user-ID or set-group-ID");
 }
 
-static void check_log_or_die(const char *path)
+/* What we write to must not be what we are to execute: "-p app ./app". */
+static void not_the_command_or_die(const struct plan *plan, const char *path)
 {
-	path_writable_or_die("log", path);
-	check_disk_or_die(path);
+	if (!plan->opt->root && same_path(path, plan->path))
+		die_usage("'%s' is the command", path);
 }
 
 /* All that can fail in front of the user, before anything on disk has changed. */
@@ -3392,18 +3424,21 @@ static void check_paths(const struct plan *plan)
 	const struct options *opt = plan->opt;
 	struct stat status;
 
+	if (is_file(opt, STDIN_FILENO) && access(opt->stream[STDIN_FILENO], R_OK) == -1)
+		die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[STDIN_FILENO], strerror(errno));
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+		if (is_file(opt, i) && opt->pidfile && same_path(opt->stream[i], opt->pidfile))
+			die_usage("'%s' is the pidfile", opt->stream[i]);
+	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
 		if (is_file(opt, i)) {
-			if (i != STDIN_FILENO)
-				check_log_or_die(opt->stream[i]);
-			else if (access(opt->stream[i], R_OK) == -1)
-				die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[i],
-					strerror(errno));
-			if (opt->pidfile && same_path(opt->stream[i], opt->pidfile))
-				die_usage("'%s' is the pidfile", opt->stream[i]);
+			not_the_command_or_die(plan, opt->stream[i]);
+			path_writable_or_die("log", opt->stream[i]);
+			check_disk_or_die(opt->stream[i], opt->truncate);
 		}
-	if (opt->pidfile)
+	if (opt->pidfile) {
+		not_the_command_or_die(plan, opt->pidfile);
 		path_writable_or_die("pidfile", opt->pidfile);
+	}
 	if (opt->lockfile && access(opt->lockfile, R_OK) == -1)
 		path_writable_or_die("lock file", opt->lockfile);
 	errno = ENOTDIR;
@@ -3459,19 +3494,25 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	plan.wait_deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
 	environment_clean();
 	if (has_loggers(opt))
-		loggers_environment = environment_copy_or_die();
+		caller.environment = environment_copy_or_die();
 	identity_resolve(&plan);
 	environment_prepare(opt);
 	command_resolve(&plan);
-	umask(opt->umask);
+	caller.umask = umask(opt->umask);
+	if (opt->if_running == IF_RUNNING_WAIT)
+		check_paths(&plan); /* not only after the wait */
 	if (opt->pidfile)
 		settle_pidfile(&plan);
 	check_paths(&plan);
 	open_streams_or_die(&plan, false);
-	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile)))
+	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile))) {
 		plan.flock_fd = take_flock_or_die(&plan);
+		if (opt->if_running == IF_RUNNING_WAIT)
+			reopen_streams_or_die(&plan);
+	}
 	open_streams_or_die(&plan, true);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a pidfile beyond RLIMIT_FSIZE is an error like any other */
 	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would reap our children unseen */
 	if (!opt->foreground) {
 		become_subreaper();
@@ -3481,8 +3522,10 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		start_loggers_or_die(&plan);
 	if (opt->foreground)
 		start_in_foreground(&plan);
-	while (!launch(&plan, &attempt))
+	while (!launch(&plan, &attempt)) {
 		settle_pidfile(&plan);
+		reopen_streams_or_die(&plan);
+	}
 	if (waits_for_readiness(opt))
 		await_ready_or_die(&plan, &attempt);
 	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.daemon);

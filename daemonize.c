@@ -688,19 +688,29 @@ static bool process_read(pid_t pid, struct process *process)
 #endif
 }
 
-/* Whether it has any, as far as is known. proc_pid_task(5) */
+/* Whether one of its threads has any, as far as is known. proc_pid_task(5) */
 static bool process_has_children(pid_t pid)
 {
 	char text[64];
-	ssize_t size;
+	const struct dirent *entry;
+	ssize_t size = 0;
+	DIR *threads;
 	int fd;
 
-	snprintf(text, sizeof text, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
-	fd = open(text, O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
+	snprintf(text, sizeof text, "/proc/%ld/task", (long)pid);
+	threads = opendir(text);
+	if (!threads)
 		return true;
-	size = read(fd, text, sizeof text);
-	close(fd);
+	while (size == 0 && (entry = readdir(threads))) {
+		if (*entry->d_name == '.')
+			continue;
+		snprintf(text, sizeof text, "%.20s/children", entry->d_name);
+		fd = openat(dirfd(threads), text, O_RDONLY | O_CLOEXEC);
+		size = fd == -1 ? -1 : read(fd, text, sizeof text);
+		if (fd != -1)
+			close(fd);
+	}
+	closedir(threads);
 	return size != 0;
 }
 
@@ -2982,6 +2992,29 @@ static void notify_parse(char *text, struct readiness *r)
 	}
 }
 
+/* On a terminal, one line that is rewritten in place each second, and erased in the end. */
+static void progress_show(const struct plan *plan, struct readiness *r)
+{
+	const int64_t now = clock_read(CLOCK_MONOTONIC);
+	char line[512];
+	int columns = terminal_columns(STDERR_FILENO);
+
+	if (now < r->shown_at)
+		return;
+	r->shown_at += NANOSECONDS;
+	snprintf(line, sizeof line, "waiting for '%s' to %s, %lld s%s%s", plan->opt->name,
+		plan->ready_fd == -1 ? "stay up" : "be ready",
+		(long long)((now - r->begun) / NANOSECONDS), *r->status ? ": " : "", r->status);
+	make_harmless(line);
+	dprintf(STDERR_FILENO, "\r\033[K%.*s", columns - 1, line);
+}
+
+static void progress_erase(const struct readiness *r)
+{
+	if (r->shown_at != NEVER && r->shown_at > r->begun + NANOSECONDS)
+		dprintf(STDERR_FILENO, "\r\033[K");
+}
+
 /* Hears all messages that have come, and believes the daemon's own user, root and us. */
 static void notify_receive(const struct plan *plan, struct readiness *r)
 {
@@ -2996,8 +3029,10 @@ static void notify_receive(const struct plan *plan, struct readiness *r)
 		text[size] = '\0';
 		memcpy(shown, r->status, sizeof shown);
 		notify_parse(text, r);
-		if (strcmp(shown, r->status) != 0)
+		if (strcmp(shown, r->status) != 0 && diagnostics.verbose) {
+			progress_erase(r);
 			verbose("'%s' says: %s", plan->opt->name, r->status);
+		}
 	}
 }
 
@@ -3040,29 +3075,6 @@ static enum verdict readiness_judge(const struct plan *plan, const struct readin
 	return now >= r->deadline ? TIMED_OUT : WAITING;
 }
 
-/* On a terminal, one line that is rewritten in place each second, and erased in the end. */
-static void progress_show(const struct plan *plan, struct readiness *r)
-{
-	const int64_t now = clock_read(CLOCK_MONOTONIC);
-	char line[512];
-	int columns = terminal_columns(STDERR_FILENO);
-
-	if (now < r->shown_at)
-		return;
-	r->shown_at += NANOSECONDS;
-	snprintf(line, sizeof line, "waiting for '%s' to %s, %lld s%s%s", plan->opt->name,
-		plan->ready_fd == -1 ? "stay up" : "be ready",
-		(long long)((now - r->begun) / NANOSECONDS), *r->status ? ": " : "", r->status);
-	make_harmless(line);
-	dprintf(STDERR_FILENO, "\r\033[K%.*s", columns - 1, line);
-}
-
-static void progress_erase(const struct readiness *r)
-{
-	if (r->shown_at != NEVER && r->shown_at > r->begun + NANOSECONDS)
-		dprintf(STDERR_FILENO, "\r\033[K");
-}
-
 static enum verdict await_ready(const struct plan *plan, struct readiness *r, const sigset_t *mask)
 {
 	struct pollfd events[] = {{.fd = r->watch_fd, .events = POLLIN},
@@ -3084,7 +3096,8 @@ static enum verdict await_ready(const struct plan *plan, struct readiness *r, co
 				notify_receive(plan, r);
 			else
 				notify_read(plan, r);
-			if (r->ready || r->closed)
+			/* A socket is read to the end, lest who writes to it is blocked. */
+			if (!plan->opt->notify && (r->ready || r->closed))
 				events[1].fd = -1;
 		}
 		progress_show(plan, r);
@@ -3296,10 +3309,10 @@ static void complain_of(const struct plan *plan, const struct readiness *r, enum
 	}
 }
 
-/* SIGINT, SIGTERM, SIGHUP and SIGQUIT end the wait, unless the caller has them ignored. */
+/* These end the wait, unless the caller has them ignored. An alarm(2) may be the caller's limit. */
 static void catch_interrupts(sigset_t *mask)
 {
-	static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+	static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM};
 	struct sigaction action = {.sa_handler = on_interrupt}, old;
 
 	sigfillset(mask);

@@ -3718,20 +3718,52 @@ static bool target_signal(struct target *target, int number)
 	return false;
 }
 
+/* Two names can be of one daemon, which is told once. */
+static bool was_signalled(const struct target *targets, size_t count, pid_t pid)
+{
+	for (size_t i = 0; i < count; i++)
+		if (targets[i].signalled && targets[i].owner.pid == pid)
+			return true;
+	return false;
+}
+
+/* Finds and signals the daemons of all pidfiles, each of which stays pinned. */
+static struct target *signal_targets_or_die(const struct options *opt, int number)
+{
+	struct target *targets = allocate_or_die(opt->n_pidfiles, sizeof *targets);
+	struct rlimit limit;
+
+	/* An fd for each. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	for (size_t i = 0; i < opt->n_pidfiles; i++) {
+		struct target *target = &targets[i];
+
+		target->path = opt->pidfiles[i];
+		if (!target_find(target))
+			continue;
+		if (was_signalled(targets, i, target->owner.pid))
+			target->signalled = true;
+		else
+			target_signal(target, number);
+	}
+	return targets;
+}
+
 static int control_signal(const struct options *opt)
 {
+	struct target *targets = signal_targets_or_die(opt, opt->signal);
 	int worst = EXIT_UP;
 
 	for (size_t i = 0; i < opt->n_pidfiles; i++) {
-		struct target target = {.path = opt->pidfiles[i]};
-
-		if (target_find(&target))
-			target_signal(&target, opt->signal);
-		if (target.ended)
-			complain("cannot signal the daemon of '%s': not running", target.path);
-		if (!target.signalled)
+		if (targets[i].ended)
+			complain("cannot signal the daemon of '%s': not running", targets[i].path);
+		if (!targets[i].signalled)
 			worst = EXIT_SETUP;
 	}
+	free(targets);
 	return worst;
 }
 
@@ -3771,11 +3803,12 @@ static int target_finish(const struct target *target, int64_t waited)
 {
 	char text[32];
 
-	/* Without rights to the file it stays: stale, which harms nobody. */
+	/* Without rights to the file it stays: stale, which harms nobody; so does what is no pidfile. */
 	if (target->ended) {
 		if (!target->signalled)
 			verbose("'%s': not running", target->path);
-		if (target->owner.exists)
+		if (target->owner.exists &&
+			(target->owner.number > 0 || target->owner.status.st_size == 0))
 			pidfile_remove(target->path, NULL, target->owner.number);
 		return EXIT_UP;
 	}
@@ -3790,14 +3823,9 @@ static int control_stop(const struct options *opt)
 {
 	const int64_t timeout = opt->timeout >= 0 ? opt->timeout : STOP_TIMEOUT;
 	const int64_t begun = clock_read(CLOCK_MONOTONIC);
-	struct target *targets = allocate_or_die(opt->n_pidfiles, sizeof *targets);
+	struct target *targets = signal_targets_or_die(opt, SIGTERM);
 	int worst = EXIT_UP;
 
-	for (size_t i = 0; i < opt->n_pidfiles; i++) {
-		targets[i] = (struct target){.path = opt->pidfiles[i]};
-		if (target_find(&targets[i]))
-			target_signal(&targets[i], SIGTERM);
-	}
 	if (opt->kill_after >= 0) {
 		await_targets(targets, opt->n_pidfiles, deadline_in(opt->kill_after));
 		for (size_t i = 0; i < opt->n_pidfiles; i++)

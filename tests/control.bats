@@ -113,6 +113,11 @@ unknown() { fails 4 "daemonize: $1" "${@:2}" daemonize --status -p "$T/app.pid";
 	unknown "cannot use pidfile '$T/app.pid': it has another hard link"
 }
 
+@test "--status of a pidfile below a file is 4" {
+	fails 4 "daemonize: cannot open pidfile 'bin/target/app.pid': Not a directory" \
+		daemonize --status -p bin/target/app.pid
+}
+
 @test "--status of a pidfile that may not be read is 4" {
 	need_root
 	up
@@ -205,6 +210,11 @@ $T/none.pid: not running"
 	run -4 sh -c 'daemonize --status -p "$1" >/dev/full' sh "$T/app.pid"
 }
 
+@test "--status shows no control characters of a name" {
+	run -3 daemonize --status -p $'a\e[31m' -p b
+	expect "$output" $'a\\?\\[31m: not running\nb: not running'
+}
+
 @test "--status of a daemon that waits to be ready is running" {
 	"$T/bin/daemonize" --notify -p "$T/app.pid" target dump "$report" 2>/dev/null &
 	launcher=$!
@@ -221,6 +231,23 @@ $T/none.pid: not running"
 	status_is 0 "running (pid $pid)"
 	ended_by_kill "$pid"
 	status_is 1 "not running, stale pidfile"
+}
+
+# Without the lock, the number in the file must be one that may not be signalled, but lives.
+@test "--status answers nobody about root's daemon that has closed all its fds" {
+	need_root
+	daemonize -p "$T/app.pid" target closeall "$report"
+	reported "$report"
+	run -0 --separate-stderr as_nobody daemonize --status -p "$T/app.pid"
+	expect "$output$stderr" "running (pid $pid)"
+}
+
+@test "--status is right about a process with a name like the kernel's word for a zombie" {
+	cp "$T/bin/target" "$T/bin/x) Z"
+	'x) Z' dump "$report" 3>&- &
+	reported "$report"
+	echo "$pid" >"$T/app.pid"
+	status_is 0 "running (pid $pid)"
 }
 
 @test "--status is right about a daemon that has opened and closed its own pidfile" {
@@ -298,6 +325,13 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 @test "--signal of a number that is none is a usage error" {
 	for name in NOSUCH 0 -1 65 '' SIG RTMAX+1; do
 		run -2 daemonize --signal "$name" -p "$T/app.pid"
+	done
+}
+
+@test "--signal of a number that libc has for itself is a usage error" {
+	[ "$(uname)" = Linux ] || skip "needs Linux"
+	for number in 32 33; do
+		run -2 daemonize --signal $number -p "$T/app.pid"
 	done
 }
 
@@ -444,6 +478,56 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	up
 	silent daemonize --stop -p "$T/app.pid" -p "$T/app.pid"
 	there_is_no_pidfile
+}
+
+@test "--status and --stop take more pidfiles than fds are allowed" {
+	files=()
+	for number in {1..40}; do
+		echo $nobody_has >"$number.pid"
+		files+=(-p "$number.pid")
+	done
+	run -1 --separate-stderr sh -c 'ulimit -n 16 && exec "$@"' sh daemonize --status "${files[@]}"
+	expect "$(grep -c ': not running, stale pidfile$' <<<"$output")$stderr" 40
+	silent sh -c 'ulimit -n 16 && exec "$@"' sh daemonize --stop "${files[@]}"
+	expect "$(ls ./*.pid)" ""
+}
+
+@test "--stop waits for each of several, in whatever order they end" {
+	app 'trap "sleep 0.5; echo done >$DAEMONIZE_TEST/pub/done; exit" TERM'
+	daemonize --notify-fd 5 -p slow.pid app
+	up
+	silent daemonize --stop -p slow.pid -p app.pid
+	expect "$(cat pub/done)" "done"
+	nothing_runs
+}
+
+@test "one daemon under two names is told once" {
+	up
+	run -0 daemonize -v --signal CONT -p app.pid -p ./app.pid -p "$T/app.pid"
+	expect "$(grep -c 'sent signal' <<<"$output")" 1
+	run -0 daemonize -v --stop -p app.pid -p ./app.pid
+	expect "$(grep -c 'sent signal' <<<"$output")" 1
+	there_is_no_pidfile
+}
+
+@test "--signal and --stop reach more daemons than the soft limit on fds" {
+	files=()
+	for number in {1..20}; do
+		daemonize -p "$number.pid" sleep 600
+		files+=(-p "$number.pid")
+	done
+	few=(sh -c 'ulimit -S -n 16 && exec "$@"' sh daemonize)
+	silent "${few[@]}" --signal CONT "${files[@]}"
+	silent "${few[@]}" --stop "${files[@]}"
+	nothing_runs
+}
+
+@test "--stop leaves a file that is no pidfile alone" {
+	echo key=value >app.conf
+	: >empty
+	silent daemonize --stop -p app.conf -p empty
+	expect "$(cat app.conf)" key=value
+	[ ! -e empty ]
 }
 
 # bats test_tags=needs:pidfd,no-valgrind
@@ -759,6 +843,18 @@ status 1"
 status 1"
 }
 
+# bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
+@test "-w does not wait for who gets the PID after it was looked up, before it was pinned" {
+	need strace
+	run -0 in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' \
+		'written "$T/app.pid" $pid' \
+		'strace -qq -o /dev/null -e inject=pidfd_open:delay_enter=2000000 \
+			daemonize -w inf -p "$T/app.pid" target dump "$report.2" &
+		strace=$!
+		wait_until 10 at_call 434' \
+		'ended_by_kill $pid' 'recycle $pid' 'wait $strace' 'lives $other'
+}
+
 # ---- Other PID namespaces ----
 
 @test "a daemon in another PID namespace is running, and never signalled" {
@@ -811,7 +907,7 @@ status 1"
 	expect "$output" "running (pid $pid)"
 	silent "${without[@]}" --signal HUP -p "$T/app.pid"
 	wait_until 10 test -s "$T/pub/heard"
-	silent "${without[@]}" --stop -p "$T/app.pid"
+	silent timeout 20 "${without[@]}" --stop -t 60 -p "$T/app.pid"
 	expect "$(cat "$T/pub/done")" "done"
 	gone "$pid"
 	there_is_no_pidfile

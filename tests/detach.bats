@@ -97,6 +97,10 @@ starts_from() {
 	expect "$(parent_of "$pid")" "$(parent_of "$orphan")"
 }
 
+@test "a start does not wait for the end of its daemon" {
+	timeout -s KILL 10 daemonize sleep 600
+}
+
 @test "the caller gets back one process, the daemon" {
 	start
 	expect "$(ours)" "$pid"
@@ -227,6 +231,18 @@ starts_from() {
 	[ "$(field sid)" != "$(field pid)" ]
 }
 
+# bats test_tags=needs:native
+@test "a caller in a PID namespace with the /proc of another is told that its daemon runs" {
+	need_root
+	need unshare
+	(while :; do sleep 0.1; done) 3>&- &
+	own $!
+	# Inside, the daemon has the number that one has here who has never called exec.
+	run -0 timeout -s KILL 10 unshare --pid --fork --kill-child bash -c 'echo $(($1 - 3)) >/proc/sys/kernel/ns_last_pid
+		daemonize -P sleep 600; exit $?' sh $!
+	expect "$output" $!
+}
+
 @test "a caller inside script(1) gets the same daemon" {
 	need script
 	script -qec "daemonize target dump '$report'" /dev/null </dev/null
@@ -283,6 +299,14 @@ start_in_foreground() {
 	expect "$(field sid)" "$(session_of $$)"
 	expect "$(field ppid)" "$BASHPID"
 }
+
+@test "-f does not make the command the parent of orphans" {
+	daemonize -f -- sh -c '(target dump "$0" &); exec sleep 600' "$report" 3>&- &
+	own $!
+	reported "$report"
+	wait_until 5 has_parent "$pid" "$(parent_of "$(sh -c 'sleep 60 >/dev/null 2>&1 3>&- & echo $!')")"
+}
+has_parent() { expect "$(parent_of "$1")" "$2"; }
 
 @test "-f still sets the directory, the umask and the signals" {
 	from --ignore HUP,PIPE --block TERM --umask 077

@@ -51,6 +51,20 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$output" b
 }
 
+@test "a FIFO in PATH that has the command's name is passed over" {
+	mkdir "$T/a"
+	mkfifo -m 755 "$T/a/hello"
+	program "$T/b/hello" '#!/bin/sh' 'echo b'
+	PATH=$T/a:$T/b:$PATH run -0 daemonize -o - hello
+	expect "$output" b
+}
+
+@test "an entry of PATH that is too long for the command's name is passed over, not cut short" {
+	program "$T/a/hell" '#!/bin/sh' 'echo a'
+	printf -v entry %-4090s "$T/a"
+	run -127 daemonize -E "PATH=${entry// //}" -o - hello
+}
+
 @test "relative entries of PATH, and empty ones, are relative to the caller" {
 	program "$T/a/hello" '#!/bin/sh' 'echo a'
 	PATH=a:$PATH run -0 daemonize -o - hello
@@ -175,6 +189,47 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$(cat "$T/out")" "$(cat "$T/app.pid")"
 }
 
+@test "a script without #! may have binary data behind its first line" {
+	program "$T/script" 'echo ran; exit'
+	printf '\0\0\n' >>"$T/script"
+	run -0 daemonize -o - "$T/script"
+	expect "$output" ran
+}
+
+@test "an empty script is run by /bin/sh" {
+	program "$T/script"
+	: >"$T/script"
+	run -0 --separate-stderr daemonize "$T/script"
+	expect "$stderr" ""
+}
+
+@test "a path that is longer than any can be is not cut to one that exists" {
+	long=$(printf '/%.0s' {1..4086})/bin/echo
+	cannot_run 126 "cannot *: *name too long" "${long}nosuchprogram"
+}
+
+@test "what the kernel refuses although it has #! is not run by /bin/sh" {
+	for line in "#!/$(printf 'opt/%.0s' {1..80})bin/python3" '#!' '#! '; do
+		program "$T/script" "$line" "touch $T/ran"
+		cannot_run 126 "cannot execute '$T/script': *" "$T/script"
+		[ ! -e "$T/ran" ]
+	done
+}
+
+@test "-E and -u are for the daemon even where the caller has the name twice" {
+	need python3
+	twice=(python3 -c '
+import ctypes, os, sys
+strings = lambda list: (ctypes.c_char_p * (len(list) + 1))(*[os.fsencode(s) for s in list], None)
+environment = ["NAME=first", "HOME=/first", *(f"{k}={v}" for k, v in os.environ.items()), "NAME=second", "HOME=/second"]
+ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strings(environment))
+' daemonize)
+	run -0 "${twice[@]}" -E NAME=new -E HOME=/new -o - env
+	expect "$(grep -E '^(NAME|HOME)=' <<<"$output" | sort)" $'HOME=/new\nNAME=new'
+	! is_root || run -0 "${twice[@]}" -u root -o - env
+	! is_root || expect "$(grep -c '^HOME=' <<<"$output")" 1
+}
+
 # ---- What cannot be run ----
 
 @test "a command that is not in PATH is status 127" {
@@ -203,6 +258,12 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	chmod 644 "$T/a/hello"
 	PATH=$PATH:$T/a
 	cannot_run 126 "*hello'*Permission denied" hello
+}
+
+@test "a command of which PATH has but a directory is status 127" {
+	mkdir -p "$T/a/hello"
+	PATH=$PATH:$T/a
+	cannot_run 127 "*hello': command not found" hello
 }
 
 @test "a FIFO is status 126" {
@@ -247,6 +308,14 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	chmod 755 "$T/broken"
 	cannot_run 126 "*'$T/broken'*" "$T/broken"
 	[ ! -e "$T/ran" ]
+}
+
+@test "a script without #! that may not be read is status 126" {
+	need_root
+	program "$T/script" "touch $T/pub/ran"
+	chmod 711 "$T/script"
+	fails 126 "daemonize: *'$T/script'*Exec format error" as_nobody daemonize "$T/script"
+	nothing_runs
 }
 
 # bats test_tags=no-valgrind

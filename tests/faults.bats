@@ -41,11 +41,12 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 
 # ---- Before the first fork ----
 
-@test "a caller without fd 0 where there is no /dev/null is status 1" {
+@test "a caller without fd 0 where there is no /dev/null is told, with --status too" {
 	on=(/dev/null)
-	run -1 faulty inject=openat,open:error=ENOENT -- target with --close 0 -- daemonize true
-	expect "$output" ""
-	nothing_runs
+	cannot 1 "cannot open '/dev/null': No such file or directory" inject=openat,open:error=ENOENT -- \
+		target with --close 0 -- daemonize true
+	cannot 4 "cannot open '/dev/null': No such file or directory" inject=openat,open:error=ENOENT -- \
+		target with --close 0 -- daemonize --status -p app.pid
 }
 
 @test "a users' or groups' database that cannot be read is no unknown user" {
@@ -65,6 +66,14 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 @test "a lock file that is a socket is told" {
 	python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
 	fails 1 "daemonize: cannot open lock file 'socket': No such device or address" daemonize -l socket true
+}
+
+@test "a lock file that may not be opened as if to make it, as in a sticky directory, will do" {
+	touch app.lock
+	on=("$T/app.lock")
+	run -0 --separate-stderr faulty inject=openat,open:error=EACCES:when=1 -- daemonize -l "$T/app.lock" true
+	expect "$stderr" ""
+	grep -q EACCES trace
 }
 
 @test "a pipe that cannot be had, for the status, for a logger or for readiness, is told" {
@@ -95,9 +104,20 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 	no_pidfile
 }
 
+@test "a logger that cannot leave the session is a failed start" {
+	cannot 1 "cannot fork for '|cat': Operation not permitted" inject=setsid:error=EPERM -- \
+		daemonize -o '|cat' true
+}
+
 @test "a logger that cannot be set up is a failed start" {
 	cannot 1 "cannot start '|cat': it ended at once, with exit status 126" inject=dup2:error=EINTR:when=1 -- \
 		daemonize -o '|cat' true
+}
+
+@test "an interrupted wait for a logger's start goes on" {
+	# It has ended when the wait is interrupted.
+	cannot 1 "cannot start '|exit 7': it ended at once, with exit status 7" \
+		inject=poll,ppoll:error=EINTR:delay_exit=4000000:when=1 -- daemonize -o '|exit 7' true
 }
 
 # ---- The status channel ----
@@ -156,11 +176,24 @@ hears() { nth=$(nth read pipe: daemonize true) && injected=inject=read:$1:when=$
 	cannot 1 "cannot reset the signals: Invalid argument" inject=rt_sigaction:error=EINVAL:when=9 -- daemonize true
 }
 
+@test "a session that cannot be had is told" {
+	cannot 1 "cannot start a session: Operation not permitted" inject=setsid:error=EPERM -- \
+		daemonize -p "$T/app.pid" true
+	no_pidfile
+}
+
 @test "-f tells what fails once the streams are redirected, and leaves no pidfile" {
 	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- \
 		daemonize -f -p "$T/app.pid" true
 	no_pidfile
 	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- daemonize -f true
+}
+
+@test "-f that fails before it has the pidfile's lock leaves the file alone" {
+	echo stale >app.pid
+	cannot 1 "cannot redirect the standard streams: Interrupted system call" \
+		inject=dup2:error=EINTR:when=1 -- daemonize -f -p "$T/app.pid" true
+	expect "$(cat app.pid)" stale
 }
 
 @test "-f tells it also where no fd from 10 up can be had" {
@@ -170,8 +203,9 @@ hears() { nth=$(nth read pipe: daemonize true) && injected=inject=read:$1:when=$
 }
 
 @test "-f that cannot keep standard error goes on" {
-	nth=$(nth fcntl F_DUPFD_CLOEXEC daemonize -f true)
-	run -0 --separate-stderr faulty "inject=fcntl:error=EMFILE:when=$nth+" -- daemonize -f true
+	nth=$(nth fcntl F_DUPFD_CLOEXEC daemonize -f -o - echo up)
+	run -0 --separate-stderr faulty "inject=fcntl:error=EMFILE:when=$nth+" -- daemonize -f -o - echo up
+	expect "$output" up
 	expect "$stderr" ""
 }
 
@@ -235,12 +269,33 @@ hears() { nth=$(nth read pipe: daemonize true) && injected=inject=read:$1:when=$
 	no_pidfile
 }
 
+@test "where there are no locks an old pidfile stays as it is" {
+	on=("$T/app.pid")
+	echo stale >app.pid
+	cannot 1 "cannot lock pidfile '$T/app.pid': No locks available" inject=fcntl:error=ENOLCK:when=2 -- \
+		daemonize -f -p "$T/app.pid" true
+	expect "$(cat app.pid)" stale
+}
+
+@test "a lock that is refused with EACCES, as some systems do, is another's for the moment" {
+	on=("$T/app.pid")
+	run -0 --separate-stderr faulty inject=fcntl:error=EACCES:when=1 -- \
+		timeout 20 daemonize -f -p "$T/app.pid" true
+	expect "$stderr" ""
+	grep -q EACCES trace
+}
+
 # ---- Races, held open by strace ----
 
 # slow INJECTION DAEMONIZE-OPTION...: a start of the target in the background that halts for a while there.
 slow() {
-	faulty "$1:delay_enter=1500000" -- daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 &
+	faulty "$1:delay_enter=3000000" -- daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 &
 	slow=$!
+}
+
+# stuck INJECTION DAEMONIZE-OPTION...: the same, for longer than the test lasts.
+stuck() {
+	faulty "$1:delay_enter=60000000" -- daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 3>&- &
 }
 
 # halted PATTERN: the slow one has come to what the trace then shows.
@@ -251,6 +306,20 @@ slow_ends() {
 	wait "$slow" || status=$?
 	expect "$status" "$1"
 	expect "$(cat "$T/said")" "$2"
+}
+
+# named: meanwhile somebody who has no lock has come to stand in the file; sets other.
+named() {
+	sleep 600 3>&- &
+	other=$!
+	echo "$other" >app.pid
+}
+
+# has_the_lock: the reported one has the lock, and no other fd of the file than that.
+has_the_lock() {
+	grep -q "POSIX .* READ $pid .*:$(stat -c %i app.pid) " /proc/locks
+	expect "$(cat app.pid)" "$pid"
+	expect "$(grep -c "^fd.*$T/app[.]pid" "$report")" 1
 }
 
 @test "a daemon named by the file just before it is locked has won" {
@@ -281,6 +350,72 @@ slow_ends() {
 	[ ! -e "$report" ]
 }
 
+@test "a FIFO that takes the file's place just before it is looked at is refused, without a wait" {
+	on=("$T/app.pid")
+	echo stale >app.pid
+	mkfifo fifo
+	slow inject=openat,open:when=1 -p "$T/app.pid"
+	halted open
+	mv fifo app.pid
+	slow_ends 1 "daemonize: cannot use pidfile '$T/app.pid': it is not a regular file"
+	[ -p app.pid ] && [ ! -e "$report" ]
+}
+
+@test "a file that is replaced between its being opened and locked is not written to" {
+	on=("$T/app.pid")
+	echo stale >app.pid
+	slow inject=fcntl:when=2 -f -p "$T/app.pid"
+	halted F_SETLK
+	mv app.pid moved
+	echo garbage >app.pid
+	reported "$report"
+	expect "$(cat moved)" stale
+	has_the_lock
+}
+
+@test "a pidfile that another makes at the same moment stays, where there are no locks" {
+	on=("$T/app.pid")
+	faulty inject=openat,open:when=2:delay_enter=3000000 inject=fcntl:error=ENOLCK -- \
+		daemonize -f -p "$T/app.pid" true >"$T/said" 2>&1 &
+	slow=$!
+	halted O_CREAT
+	echo another >app.pid
+	slow_ends 1 "daemonize: cannot lock pidfile '$T/app.pid': No locks available"
+	expect "$(cat app.pid)" another
+}
+
+@test "there is never a moment without a number in a file that is taken over" {
+	on=("$T/app.pid")
+	echo 2147483646 >app.pid
+	stuck inject=pwrite64 -p "$T/app.pid"
+	halted pwrite64
+	expect "$(cat app.pid)" 2147483646
+}
+
+@test "one that is slower than another truncates no log" {
+	echo before >app.log
+	slow inject=setsid -p "$T/app.pid" --truncate -o "$T/app.log"
+	halted setsid
+	named
+	slow_ends 3 "daemonize: already running (pid $other)"
+	expect "$(cat app.log)" before
+}
+
+@test "one who has the lock, and may yet fail, is looked at again" {
+	stuck inject=chdir -p "$T/app.pid"
+	halted chdir
+	strace -qq -o looks -e trace=fcntl -P "$T/app.pid" daemonize --status -p "$T/app.pid" || true
+	expect "looks: $(($(grep -c F_GETLK looks) > 1))" "looks: 1"
+}
+
+@test "a daemon whose launcher has been killed goes on, though nobody hears what it says" {
+	slow inject=chdir -v -p "$T/app.pid"
+	halted chdir
+	kill -KILL "$(head -n1 trace | cut -d' ' -f1)"
+	reported "$report"
+	has_the_lock
+}
+
 @test "a pidfile that is removed between its being opened and locked is made again" {
 	on=("$T/app.pid")
 	slow inject=fcntl:when=1 -p "$T/app.pid"
@@ -309,9 +444,30 @@ slow_ends() {
 	wait_until 10 test -s app.pid
 	rm app.pid
 	reported "$report"
-	expect "$(cat app.pid)" "$pid"
+	has_the_lock
 	run -0 daemonize --status -p app.pid
 	expect "$output" "running (pid $pid)"
+}
+
+@test "a pidfile that is removed just before it is opened for good is made again" {
+	on=("$T/app.pid")
+	slow inject=openat,open:when=3 -f -p "$T/app.pid"
+	halted 'O_RDONLY'
+	rm app.pid
+	reported "$report"
+	has_the_lock
+}
+
+@test "a start waits until another has let go of its pidfile" {
+	on=("$T/app.pid")
+	slow inject=fcntl:when=3 -p "$T/app.pid"
+	halted F_SETLKW
+	target lock app.pid locked 3>&- &
+	wait_until 10 test -e locked
+	wait_until 10 eval 'grep -q -e "-> POSIX .*:$(stat -c %i app.pid) " /proc/locks'
+	kill $!
+	reported "$report"
+	has_the_lock
 }
 
 @test "-f that was slower than another says who runs" {
@@ -324,12 +480,162 @@ slow_ends() {
 	[ ! -e "$report" ]
 }
 
+# lost_to INJECTION PATTERN COMMAND...: "-f -w" that has been halted there loses to the other that this
+# starts, and has the pidfile, and a lock that lasts, when that has ended.
+lost_to() {
+	on=("$T/app.pid")
+	slow "$1" -v -f -w inf -p "$T/app.pid"
+	halted "$2"
+	"${@:3}"
+	wait_until 10 grep -qs -e 'waiting for the other' -e '^pid=' "$T/said" "$report"
+	[ ! -e "$report" ]
+	kill "$other"
+	reported "$report"
+	has_the_lock
+}
+
+@test "-f -w that has lost to one with the lock has it in the end" {
+	with_the_lock() { daemonize -p app.pid sleep 600 && other=$(cat app.pid); }
+	lost_to inject=openat,open:when=2 O_CREAT with_the_lock
+}
+
+@test "-f -w that has lost to one without the lock has it in the end" {
+	lost_to inject=openat,open:when=2 O_CREAT named
+}
+
+@test "-f -w that has lost at the last moment has the lock in the end" {
+	lost_to inject=fcntl:when=3 F_SETLKW named
+}
+
+# rotated_after INJECTION PATTERN OPTION...: one that waits as a loser of a race logs to the new log.
+rotated_after() {
+	on=("$T/app.pid")
+	echo old >app.log
+	slow "$1" -v -w inf -p "$T/app.pid" -O "$T/app.log" "${@:3}"
+	halted "$2"
+	named
+	wait_until 10 grep -qs 'waiting for the other' "$T/said" app.log
+	mv app.log app.log.1
+	kill "$other"
+	reported "$report"
+	expect "$(field fd.1)" "w append=1 cloexec=0 $T/app.log"
+	expect "$(field fd.2)" "w append=1 cloexec=0 $T/app.log"
+	expect "$(field fd.0)" "rw append=0 cloexec=0 /dev/null"
+}
+
+@test "-w that has lost a race does not write to a log that was rotated while it waited" {
+	rotated_after inject=openat,open:when=1 O_RDWR
+}
+
+@test "-f -w that has lost a race does not write to a log that was rotated while it waited" {
+	rotated_after inject=openat,open:when=2 O_CREAT -f
+}
+
+# clearing: a stop of a daemon that is gone is about to lock the pidfile, to remove it.
+clearing() {
+	on=("$T/app.pid")
+	echo 2147483646 >app.pid
+	faulty inject=fcntl:when=2:delay_enter=3000000 -- daemonize --stop -p "$T/app.pid" >"$T/said" 2>&1 &
+	slow=$!
+	halted F_SETLK
+}
+
+@test "a pidfile that another locks before it is removed stays" {
+	clearing
+	target lock app.pid locked 3>&- &
+	wait_until 10 test -e locked
+	slow_ends 0 ""
+	expect "$(cat app.pid)" 2147483646
+}
+
+@test "a pidfile that is replaced before it is removed stays" {
+	clearing
+	cp app.pid new
+	mv new app.pid
+	slow_ends 0 ""
+	expect "$(cat app.pid)" 2147483646
+}
+
+@test "a pidfile that names another before it is removed stays" {
+	clearing
+	echo 2147483645 >app.pid
+	slow_ends 0 ""
+	expect "$(cat app.pid)" 2147483645
+}
+
 @test "a lock that another takes first, with the pidfile, names its PID" {
 	slow inject=flock -p "$T/app.pid" -l "$T/app.lock"
 	halted flock
 	daemonize -p app.pid -l app.lock sleep 600
 	slow_ends 3 "daemonize: already running (pid $(cat app.pid))"
 	[ ! -e "$report" ]
+}
+
+# The one that was started as "slow": the first that strace has seen.
+launcher() { awk 'NR == 1 { print $1 }' "$T/trace"; }
+
+# loses: the slow one waits for another's end, since that was faster.
+loses() {
+	slow inject=setsid -v -w 60 -p "$T/app.pid"
+	halted setsid
+	daemonize -p app.pid sleep 600
+	wait_until 10 grep -q "waiting for the other to end" "$T/said"
+}
+
+@test "a start that has lost a race and waits starts when the winner has ended" {
+	loses
+	daemonize --stop -p app.pid
+	wait_until 10 grep -q "'target' is up" "$T/said"
+	reported "$report"
+	expect "$(cat app.pid)" "$pid"
+}
+
+@test "a start that has lost a race and waits can be interrupted" {
+	loses
+	kill -TERM "$(launcher)"
+	wait_until 10 gone "$(launcher)"
+	slow_ends 143 "*"
+	expect "$(ours)" "$(cat app.pid)"
+}
+
+@test "a signal to the launcher while the daemon is born leaves none that nobody has heard of" {
+	slow inject=chdir -P
+	halted chdir
+	kill -TERM "$(launcher)"
+	wait_until 10 gone "$(launcher)"
+	reported "$report"
+	expect "$(cat said)" "$pid"
+}
+
+@test "a daemon is born though its launcher is killed meanwhile" {
+	slow inject=chdir -v -p "$T/app.pid"
+	halted chdir
+	kill -KILL "$(launcher)"
+	reported "$report"
+	expect "$(cat app.pid)" "$pid"
+}
+
+# bats test_tags=needs:pidfd
+@test "a daemon that takes the place of one that is to be stopped, before that is pinned, lives on" {
+	start -p app.pid
+	faulty inject=pidfd_open:delay_enter=1500000 -- daemonize --stop -p "$T/app.pid" >"$T/said" 2>&1 &
+	slow=$!
+	halted pidfd_open
+	kill -KILL "$pid"
+	wait_until 10 gone "$pid"
+	rm "$report"
+	start -p app.pid
+	slow_ends 0 ""
+	alive "$pid"
+	expect "$(cat app.pid)" "$pid"
+}
+
+@test "a daemon that closes the fd of --notify-fd just before it dies is reported as dead" {
+	printf '%s\n' '#!/bin/sh' 'exec 5>&-' 'sleep 0.1' 'exit 7' >bin/app
+	chmod 755 bin/app
+	fails 4 "daemonize: app $(known 'exited with status 7') after *" timeout 60 \
+		strace -qq -o "$T/trace" -e inject=nanosleep,clock_nanosleep:delay_exit=2000000 \
+		daemonize --notify-fd 5 app
 }
 
 # ---- What a system may lack ----
@@ -360,6 +666,29 @@ by_file() {
 	! is_root || by_file -u nobody
 }
 
+# waits_by_file OPTION...: a start waits for what the target says on such a file; sets socket.
+waits_by_file() {
+	faulty inject=bind:error=EINVAL:when=1 -- daemonize --notify "$@" target dump "$report" 2>"$T/said" &
+	slow=$!
+	reported "$report"
+	socket=$(field env.NOTIFY_SOCKET)
+}
+
+@test "without abstract sockets only the daemon may write to the file" {
+	waits_by_file -m 0
+	expect "$(stat -c %a "$socket" "$(dirname "$socket")")" $'600\n711'
+	kill -KILL "$pid"
+	slow_ends 4 "*"
+	[ ! -e "$(dirname "$socket")" ]
+}
+
+@test "without abstract sockets a start that is interrupted leaves no file" {
+	waits_by_file
+	kill -TERM "$(launcher)"
+	slow_ends 143 "*"
+	[ ! -e "$(dirname "$socket")" ]
+}
+
 @test "without abstract sockets a file that cannot be had is told" {
 	cannot 1 "cannot make the notification socket: Permission denied" inject=bind:error=EACCES -- daemonize --notify true
 	cannot 1 "cannot make the notification socket: No space left on device" inject=bind:error=EINVAL \
@@ -369,9 +698,14 @@ by_file() {
 }
 
 @test "where the kernel lists no children, a daemon that said READY=1 is heard out" {
-	nth=$(nth openat 'task/[0-9]*/children' daemonize --notify -t 20 target notify READY=1 "$report")
+	starts=(daemonize --notify -t 20 sh -c 'target send READY=1; exec sleep 60')
+	nth=$(nth openat '"[0-9]*/children' "${starts[@]}")
 	end_all
-	rm -f "$report"
-	faulty "inject=openat:error=ENOENT:when=$nth" -- timeout 10 daemonize --notify -t 20 target notify READY=1 "$report" &
-	reported "$report"
+	faulty "inject=openat:error=ENOENT:when=$nth" -- sh -c '"$@"; echo $? >status' sh \
+		timeout 20 "${starts[@]}" &
+	wait_until 20 test -s status
+	expect "$(cat status)" 0
+	listed_twice
 }
+# It is asked again, in the hope that it lists those that may have more to say.
+listed_twice() { [ "$(grep -c '"[0-9]*/children' "$T/trace")" -ge 2 ]; }

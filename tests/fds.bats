@@ -38,6 +38,13 @@ syscalls() {
 	expect "$(grep "$T/app.lock\$" "$report" | grep ^fd)" "fd.1[0-9]=* cloexec=0 *"
 }
 
+@test "-f, too, gives the command no fd but the pidfile" {
+	"$T/bin/daemonize" -f -p "$T/app.pid" target dump "$report" 3>&- &
+	own $!
+	reported "$report"
+	expect "$(fds)" "0 1 2 1[0-9]"
+}
+
 @test "the fds of the logs themselves are not left over" {
 	start -i /dev/zero -o "$T/out" -e "$T/err"
 	expect "$(fds)" "0 1 2"
@@ -180,6 +187,16 @@ without_close_range() {
 		target with --open 7,300,900 --nofile 1000 --
 	start
 	expect "$(fds)" "0 1 2"
+}
+
+# bats test_tags=no-valgrind
+@test "without close_range and without /proc kept fds are kept" {
+	need_root
+	need unshare
+	without_close_range unshare -m sh -c 'mount -t tmpfs none /proc; exec "$@"' sh \
+		target with --open 7,8,300 --nofile 1000 --
+	start -k 8
+	expect "$(fds)" "0 1 2 8"
 }
 
 @test "without close_range kept fds are kept" {

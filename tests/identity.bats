@@ -55,6 +55,14 @@ refused_as_nobody() {
 	is_user 54321 54321 54321,54333
 }
 
+@test "a name that is a number means that name" {
+	with_users
+	echo "54322:x:54391:54392::/srv:/bin/sh" >>"$T/passwd"
+	echo "54344:x:54393:" >>"$T/group"
+	start -u 54322:54344
+	is_user 54391 54393 54393
+}
+
 @test "-u USER:GROUP is that group instead of the user's own" {
 	with_users
 	start -u app:other
@@ -93,6 +101,15 @@ refused_as_nobody() {
 	is_user 54321 54321 54321,54333
 }
 
+@test "the caller's supplementary groups are not kept, where root asks for itself" {
+	need_root
+	caller=(setpriv --groups 54301)
+	start -u root
+	expect "$(field uid)" 0:0:0
+	expect ",$(field groups)," "*,0,*"
+	run -1 grep -w 54301 "$report"
+}
+
 @test "a user without a name needs a group, and is in no other" {
 	with_users
 	start -u 54998:54999
@@ -104,8 +121,9 @@ refused_as_nobody() {
 
 @test "a user without a name and a group is refused" {
 	need_root
-	fails 1 "daemonize: *54998*" daemonize -u 54998 target dump "$report"
+	fails 1 "daemonize: *54998*" daemonize -u 54998 -o "$T/log" target dump "$report"
 	nothing_runs
+	[ ! -e "$T/log" ]
 }
 
 @test "root cannot be regained" {
@@ -124,6 +142,57 @@ refused_as_nobody() {
 	with_users
 	start -u app
 	run -1 grep -E '^(gid|groups)=.*\<0\>' "$report"
+}
+
+@test "privileges that could be taken back are refused" {
+	need_root
+	need setpriv
+	# keeping CAPABILITIES OPTION...: a caller who is not root, and yet may become anybody.
+	keeping() {
+		fails 1 "daemonize: cannot become user *: root's privileges could be taken back" \
+			setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps="$1" --ambient-caps="$1" \
+			daemonize "${@:2}" target dump "$report"
+	}
+	keeping +setuid,+setgid -u daemon:0
+	keeping +setgid -g daemon
+	nothing_runs
+}
+
+@test "a user whose name is too long to be one is unknown, and not cut to another" {
+	need_root
+	for digits in 400 5000; do
+		fails 1 "daemonize: unknown user '*" daemonize -u "$(printf "%0${digits}d" 65534):65534" -o "$T/log" true
+		[ ! -e "$T/log" ]
+	done
+}
+
+@test "a groups' database that cannot be read is no unknown group" {
+	need strace
+	run -1 --separate-stderr strace -f -qq -o "$T/trace" -P /etc/group -P /etc/nsswitch.conf \
+		-e inject=openat,open:error=EIO daemonize -g nosuchgroup true
+	expect "$stderr" "daemonize: cannot look up group 'nosuchgroup': @(Input/output|I/O) error"
+}
+
+# bats test_tags=needs:native
+@test "-u works in a user namespace that has no number for the caller's groups" {
+	need_root
+	need unshare setpriv
+	setpriv --groups=4,24 unshare --user --keep-caps sh -c ': >up; until [ -e mapped ]; do sleep 0.02; done
+		exec setpriv --reuid=0 --regid=0 --keep-groups "$@"' sh \
+		"$T/bin/daemonize" -u 5:5 target dump "$report" 3>&- &
+	wait_until 10 test -e up
+	echo 0 100000 1000 >/proc/$!/uid_map
+	echo 0 100000 1000 >/proc/$!/gid_map
+	: >mapped
+	reported "$report"
+	is_user 5 5 5
+}
+
+@test "-u USER:GROUP may be in root's group" {
+	with_users
+	start -u app:0
+	expect "$(field uid)" 54321:54321:54321
+	expect "$(field gid)" 0:0:0
 }
 
 # ---- The environment of a user ----
@@ -155,6 +224,12 @@ refused_as_nobody() {
 	need_root
 	start -u 54998:54999
 	expect "$(field env.HOME)" /
+}
+
+@test "a user without a name has no name of the caller's" {
+	need_root
+	USER=caller LOGNAME=caller SHELL=/bin/caller start -u 54998:54999
+	run -1 grep -E '^env\.(USER|LOGNAME|SHELL)=' "$report"
 }
 
 @test "without -u HOME and USER stay the caller's" {
@@ -218,6 +293,17 @@ refused_as_nobody() {
 	[ ! -e "$T/app.pid" ]
 }
 
+@test "a command that only the user may find is run, where root may not enter, as on NFS" {
+	need_root
+	mkdir -m 700 "$T/theirs"
+	cp "$T/bin/target" "$T/theirs/"
+	chown nobody "$T/theirs"
+	setpriv --bounding-set=-dac_override,-dac_read_search -- \
+		daemonize -u nobody "$T/theirs/target" dump "$report"
+	reported "$report"
+	expect "$(field uid)" "$(id -u nobody):*"
+}
+
 # ---- Refused ----
 
 @test "an unknown user is named" {
@@ -231,12 +317,19 @@ refused_as_nobody() {
 	nothing_runs
 }
 
+@test "two groups are a usage error" {
+	fails 2 "daemonize: 'root:root' is not of the form USER?:GROUP? beside -g. Try*" \
+		daemonize -u root:root -g "$(id -g)" target dump "$report"
+	nothing_runs
+}
+
 @test "the number that means no user is refused" {
-	for user in -1 4294967295 4294967296 99999999999999999999 "$(id -u):4294967295"; do
-		run daemonize -u "$user" target dump "$report"
+	for user in -1 4294967295 4294967296 99999999999999999999 "$(id -u):4294967295" "4294967295:$(id -g)"; do
+		run daemonize -u "$user" -o "$T/log" target dump "$report"
 		expect "$user: $status" "$user: [12]"
 	done
 	nothing_runs
+	[ ! -e "$T/log" ]
 }
 
 @test "what is neither user nor group is refused" {
@@ -249,6 +342,9 @@ refused_as_nobody() {
 
 @test "a plain user cannot become root" { refused_as_nobody 1 "daemonize: *" -u root; }
 @test "a plain user cannot become root by number" { refused_as_nobody 1 "daemonize: *" -u 0; }
+@test "a plain user cannot become root in its own group" {
+	refused_as_nobody 1 "daemonize: *" -u "0:$(as_nobody id -g)"
+}
 @test "a plain user cannot enter root's group" { refused_as_nobody 1 "daemonize: *" -g 0; }
 @test "a plain user cannot keep its name and change its group" {
 	refused_as_nobody 1 "daemonize: *" -u "$(as_nobody id -un):0"

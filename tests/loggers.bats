@@ -113,6 +113,12 @@ pgrep_ours() {
 	has log "/other 1"
 }
 
+@test "the command has the caller's umask, whatever -m says" {
+	umask 027
+	daemonize -m 077 -o "|umask >mask; $reader" -- sleep 60
+	has mask 0027
+}
+
 @test "the command ends when the daemon does, and has read all of it" {
 	daemonize -p app.pid -o "|$reader" -- sh -c 'seq 10000; >"$1"; exec sleep 60' sh "$T/written"
 	wait_until 10 test -e written
@@ -166,6 +172,43 @@ pgrep_ours() {
 
 @test "a start that fails ends a command that does not end by itself" {
 	run -4 daemonize -s 5 -o '|sleep 60' -- sh -c 'exit 3'
+	nothing_runs
+}
+
+@test "a start that fails lets a command come to its own end" {
+	run -4 daemonize -s 5 -o "|$reader; echo end >>log" -- sh -c 'echo why; exit 3'
+	expect "$(cat log)" $'why\nend'
+}
+
+@test "a start that cannot be set up ends a command that does not end by itself" {
+	run -1 daemonize -o '|sleep 60' -e '|exit 7' -- sleep 60
+	nothing_runs
+}
+
+@test "with -f, too, a start that fails lets a command come to its own end" {
+	printf '\177ELF\0\0\0\0broken' >broken
+	chmod +x broken
+	for option in -o -e -O; do
+		fails 126 "daemonize: cannot execute './broken': *" daemonize -f $option "|cat; echo end >ended" ./broken
+		expect "$(cat ended)" end
+		rm ended
+	done
+	nothing_runs
+}
+
+@test "the command is not told to end with a daemon that fails" {
+	run -4 daemonize -s 5 -O '|trap "echo TERM >>log" TERM; cat >>log' -- sh -c 'echo why; exit 3'
+	expect "$(cat log)" why
+}
+
+@test "a start that is interrupted ends a command that does not end by itself" {
+	"$T/bin/daemonize" --notify -o '|exec sleep 60' -- target dump "$report" 2>/dev/null &
+	launcher=$!
+	reported "$report"
+	kill -TERM $launcher
+	status=0
+	wait $launcher || status=$?
+	expect $status 143
 	nothing_runs
 }
 

@@ -19,6 +19,22 @@ each_misused() {
 	done
 }
 
+@test "options of a start have no effect on --status, wherever they stand" {
+	for options in "-k 9" "--notify-fd 200" "-u nosuchuser" "-c nosuch"; do
+		# shellcheck disable=SC2086 # an option and its value
+		for words in "$options --status -p none" "--status $options -p none"; do
+			run -3 target with --nofile 64 -- daemonize $words
+			expect "$output" "not running"
+		done
+	done
+}
+
+@test "-h and -V win over --status, in any order" {
+	run -0 daemonize -h --status
+	run -0 daemonize --status -V
+	expect "$output" "daemonize *"
+}
+
 # ---- Usage errors ----
 
 @test "an unknown long option is named" { misuse "*'--nosuch'*" --nosuch target dump "$report"; }
@@ -46,6 +62,7 @@ each_misused() {
 	misuse "*00035*" -k 00000000000000000000000000000000000003500000 target dump "$report"
 	misuse "*00010*" --ignore-signal 0000000000000000000000000000000001000010 target dump "$report"
 	misuse "*9999999999*" -s 9999999999 target dump "$report"
+	misuse "*'18446744073709551617'*" -s 18446744073709551617 target dump "$report"
 }
 
 @test "an empty argument is an error, where it means nothing" {
@@ -66,7 +83,7 @@ each_misused() {
 }
 
 @test "a time is a number of seconds that is not negative" {
-	each_misused -w -1 x 1x nan -inf '1 2' 1,5 -0.5
+	each_misused -w -1 x 1x nan -inf '1 2' 1,5 -0.5 . ..5 1.5.2
 }
 
 @test "an environment variable needs a name and a value" {
@@ -232,6 +249,15 @@ each_misused() {
 	wait_until 5 nothing_runs
 }
 
+@test "a PID that nobody reads is an error, and nothing runs" {
+	mkfifo fifo
+	for options in -P -fP; do
+		fails 1 "daemonize: cannot print the PID: Broken pipe" \
+			bash -c 'exec 8<>fifo 9>fifo 8<&-; exec daemonize "$1" sleep 60 >&9 9>&-' bash $options
+		wait_until 5 nothing_runs
+	done
+}
+
 @test "a PID that has nowhere to be printed is an error before anything starts" {
 	run -1 --separate-stderr sh -c 'daemonize -P sleep 60 >&-'
 	expect "$stderr" "daemonize: cannot print the PID: standard output is closed"
@@ -248,13 +274,13 @@ each_misused() {
 }
 
 @test "a message is one line, however long its words are" {
-	run -1 --separate-stderr daemonize -c "/$(printf '%09000d' 0)" true
-	expect "${#stderr_lines[@]}" 1
-	[ "${#stderr}" -lt 8192 ]
+	run -1 sh -c 'daemonize -c "$1" true 2>said' sh "/$(printf '%09000d' 0)"
+	expect "$(wc -l <said)" 1
+	[ "$(wc -c <said)" -le 8192 ]
 }
 
 @test "a message shows no control characters, also those of UTF-8" {
-	fails 127 $'daemonize: cannot find \'a?[b??[31m\xc3\xa9\': command not found' \
+	fails 127 $'daemonize: cannot find \'a\\?\\[b\\?\\?\\[31m\xc3\xa9\': command not found' \
 		daemonize $'a\e[b\xc2\x9b[31m\xc3\xa9'
 }
 

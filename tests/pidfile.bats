@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The pidfile is the truth: whole when the start returns, one instance at a time, nobody else's file hit.
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash and "run" assign
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper
 
@@ -190,6 +190,12 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	holds "$held"
 }
 
+@test "blanks around the number in a pidfile do not hide it" {
+	hold sleep 60
+	printf ' \t%s \n' "$held" >app.pid
+	refuses "pid $held" -p app.pid
+}
+
 @test "the launcher's own number in a pidfile is stale" {
 	timeout 20 sh -c 'echo $$ >app.pid && exec daemonize -p app.pid target dump "$0"' "$report"
 	reported "$report"
@@ -296,6 +302,21 @@ starts_over() {
 	alive "$held"
 }
 
+# bats test_tags=needs:proc
+@test "a process is believed that began in the same tick of the kernel's clock" {
+	need python3
+	hold sleep 60
+	echo "$held" >app.pid
+	python3 - "$held" <<-'END'
+		import os, sys, time
+		tick = 10**9 // os.sysconf('SC_CLK_TCK')
+		start = int(open('/proc/' + sys.argv[1] + '/stat').read().rsplit(')', 1)[1].split()[19])
+		boot = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+		os.utime('app.pid', ns=(boot + start * tick - tick // 2,) * 2)
+	END
+	refuses "pid $held" -p app.pid
+}
+
 # bats test_tags=needs:zombies
 @test "a zombie is not believed" {
 	hold bash -c "sleep 0 & echo \$! >'$T/zombie'; exec sleep 60"
@@ -350,6 +371,23 @@ hands_off() {
 	hands_off 'not a regular file' app.pid
 }
 
+@test "a FIFO is refused, and is not opened: who waits to write into it waits on" {
+	mkfifo app.pid
+	hold sh -c 'echo >app.pid'
+	wait_until 10 grep -q '^State:.S' "/proc/$held/status"
+	hands_off 'not a regular file' app.pid
+	alive "$held"
+}
+
+@test "a pidfile or a log that is the command is a usage error, and the command is untouched" {
+	cp bin/target app
+	for option in "-p app" "-p ./app" "-O app" "--truncate -e $T/app"; do
+		# shellcheck disable=SC2086 # an option and its value
+		fails 2 "daemonize: '*app' is the command. *" daemonize $option ./app dump "$report"
+	done
+	cmp app bin/target
+}
+
 @test "a directory is refused" {
 	mkdir app.pid
 	hands_off 'not a regular file' app.pid
@@ -386,6 +424,16 @@ hands_off() {
 	done
 }
 
+@test "a file of root's that the caller may write will do" {
+	need_root
+	dead_pid >app.pid
+	chmod 666 app.pid
+	as_nobody daemonize -p "$T/app.pid" target dump "$report"
+	reported "$report"
+	holds "$pid"
+	expect "$(stat -c %u:%a app.pid)" 0:666
+}
+
 @test "a pidfile that the caller may not write is refused" {
 	need_root
 	echo garbage >app.pid
@@ -405,6 +453,11 @@ hands_off() {
 	[ ! -e app.pid ]
 }
 
+@test "a pidfile just below / is in a directory, which is /" {
+	fails 1 "daemonize: cannot open pidfile '/daemonize-test.pid': [PR]e*" \
+		as_nobody daemonize -p /daemonize-test.pid true
+}
+
 @test "a read-only file system is refused" {
 	need_root
 	mkdir full
@@ -421,6 +474,15 @@ hands_off() {
 	fails 1 "daemonize: *'full/app.pid'*: No space left on device" daemonize -p full/app.pid target dump "$report"
 	nothing_runs
 	expect "$(ls full)" fill
+}
+
+@test "a pidfile beyond the limit on file sizes is told, and none is left" {
+	for option in -p -fp; do
+		# Standard error is a pipe, which has no such limit.
+		run -1 bash -o pipefail -c '(ulimit -f 0 && exec "$@") 2>&1 | cat' sh daemonize $option app.pid true
+		expect "$output" "daemonize: cannot write pidfile 'app.pid': File too large"
+		[ ! -e app.pid ]
+	done
 }
 
 @test "on a file system without locks nothing is started, and no pidfile is left" {
@@ -460,6 +522,14 @@ leaves_none() {
 	need_root
 	leaves_none 1 -R / -c /no/such true
 	leaves_none 126 -c / -u nobody "$T/nobody"
+}
+
+@test "-f that fails leaves no pidfile, wherever it has gone" {
+	printf '\177ELF\0\0\0\0broken' >broken
+	chmod +x broken
+	mkdir run
+	fails 126 "daemonize: cannot *" daemonize -f -c / -p run/app.pid ./broken
+	[ ! -e run/app.pid ]
 }
 
 @test "a refused start of what cannot run leaves the running one's pidfile alone" {
@@ -517,6 +587,19 @@ leaves_none() {
 	fails 3 "daemonize: already running (pid $pid)" daemonize -p app.pid true
 }
 
+@test "with all fds from 10 up in use the lock stands below 10" {
+	from --open 10,11 --nofile 12
+	start -p "$T/app.pid" -k 10,11
+	expect "$(grep -c "^fd.[0-9]=.*$T/app[.]pid" "$report")" 1
+	expect "$(lock_on app.pid)" "READ $pid"
+}
+
+@test "-p and -l of one file under two names that do not exist yet is the same as -p" {
+	start -p app.pid -l ./app.pid
+	flock --nonblock app.pid true
+	refuses "pid $pid" -p app.pid -l ./app.pid
+}
+
 @test "-l takes a lock that flock(1) respects" {
 	start -l app.lock
 	run -1 flock --nonblock app.lock true
@@ -564,6 +647,22 @@ is_locked() { ! flock --nonblock "$1" true; }
 	mkdir lock
 	start -l lock
 	refuses "lock '*lock' is held" -l lock
+}
+
+@test "-l takes a FIFO, without a wait" {
+	mkfifo lock
+	caller=(timeout 20)
+	start -l lock
+	refuses "lock '*lock' is held" -l lock
+}
+
+@test "-l takes a terminal, which does not become the controlling one" {
+	hold target terminal "$T/terminal"
+	wait_until 10 test -e terminal
+	caller=(setsid --wait)
+	start -f -l "$T/terminal" &
+	reported "$report"
+	expect "$(field tty)" none
 }
 
 @test "-l is relative to the caller's directory" {
@@ -727,6 +826,60 @@ gives_up() {
 	gives_up 0.5 -l app.lock
 	gives_up 0 -l app.lock
 	expect "$(ours)" "$pid"
+}
+
+@test "-w inf with -l waits, too" {
+	start -l app.lock
+	wait_for_turn -w inf -l app.lock
+	takes_its_turn "$pid"
+}
+
+# rotated_meanwhile OPTION...: what a start that waits writes goes to the new log, not to the one that was moved.
+rotated_meanwhile() {
+	echo old >app.log
+	daemonize -v -w 60 "$@" -O app.log sh -c 'echo new; exec sleep 60' >/dev/null 2>"$T/waiter" 3>&- &
+	waiter=$!
+	wait_until 10 grep -q waiting "$T/waiter"
+	mv app.log app.log.1
+	kill "$pid"
+	wait "$waiter"
+	wait_until 10 test -s app.log
+	expect "$(cat app.log.1):$(cat app.log)" old:new
+}
+
+@test "-w does not write to a log that was rotated while it waited" {
+	start -p app.pid
+	rotated_meanwhile -p app.pid
+}
+
+@test "-w with -l does not write to a log that was rotated while it waited" {
+	start -l app.lock
+	rotated_meanwhile -l app.lock
+}
+
+@test "-w with --truncate does not empty a log that was rotated while it waited" {
+	start -l app.lock
+	rotated_meanwhile --truncate -l app.lock
+}
+
+@test "-w tells at once of a log that cannot be opened, not after the wait" {
+	start -p app.pid
+	fails 1 "daemonize: cannot open log 'nosuch/log': no directory 'nosuch'" \
+		timeout 10 daemonize -w inf -p app.pid -O nosuch/log true
+}
+
+@test "-w with -l gives up in time, whatever signals the caller has blocked or ignored" {
+	start -l app.lock
+	for how in --block --ignore; do
+		fails 124 "daemonize: gave up waiting: lock 'app.lock' is still held" timeout -s KILL 10 \
+			target with $how ALRM,TERM,CHLD -- daemonize -w 0.3 -l app.lock true
+	done
+}
+
+@test "-w with -l leaves the caller's alarm to go off" {
+	need perl
+	start -l app.lock
+	run -142 timeout -s KILL 10 perl -e 'alarm 1; exec @ARGV' daemonize -w inf -l app.lock true
 }
 
 @test "-w with -p and -l waits for both" {

@@ -12,7 +12,7 @@ app() { printf '%s\n' '#!/bin/sh' "$@" >"$T/bin/app" && chmod 755 "$T/bin/app"; 
 # bats ignores SIGINT in what it runs in the background; a terminal does not.
 waiting() {
 	note waiting "$@"
-	"${caller[@]}" env --default-signal=INT,QUIT "$T/bin/daemonize" "$@" target dump "$report" 2>"$T/stderr" &
+	"${caller[@]}" env --default-signal=ALRM,INT,QUIT "$T/bin/daemonize" "$@" target dump "$report" 2>"$T/stderr" &
 	launcher=$!
 	reported "$report"
 }
@@ -297,6 +297,12 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	shows
 }
 
+@test "a log that has become another file is not shown" {
+	app 'cd "$DAEMONIZE_TEST"' 'echo mine' 'mv app.log old.log' "echo other >app.log" 'exit 1'
+	dies -O "$T/app.log"
+	shows
+}
+
 @test "nothing is read from a log that is no regular file" {
 	app 'echo one; exit 1'
 	dies -O /dev/null
@@ -339,6 +345,13 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	expect "$(cat "$T/app.pid")" "$pid"
 }
 
+@test "systemd-notify is answered at once, also by a start that has not heard enough" {
+	need systemd-notify
+	app 'systemd-notify --status=early || exit 9' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify -t 20 app
+	reported "$report"
+}
+
 @test "systemd-notify never fails because the start has heard enough" {
 	need systemd-notify
 	app 'systemd-notify --ready' 'echo $? >>"$DAEMONIZE_TEST/pub/statuses"' 'exec sleep 600'
@@ -351,6 +364,44 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 }
 has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
 
+@test "systemd-notify never fails because a thread of the daemon has run it" {
+	need systemd-notify python3
+	cat >"$T/bin/app" <<-'END'
+		#!/usr/bin/env python3
+		import os, signal, subprocess, threading
+		def say():
+		    with open(os.environ["DAEMONIZE_TEST"] + "/pub/statuses", "a") as file:
+		        print(subprocess.run(["systemd-notify", "--ready"]).returncode, file=file)
+		threading.Thread(target=say).start()
+		signal.pause()
+	END
+	chmod 755 "$T/bin/app"
+	for round in {1..10}; do
+		daemonize --notify -t 20 -p "$T/app.pid" app
+		wait_until 10 has_said "$round"
+		daemonize --stop -p "$T/app.pid"
+	done
+	expect "$(sort -u "$T/pub/statuses")" 0
+}
+
+@test "a daemon that talks on while -s lasts is not blocked" {
+	app 'target send READY=1' 'for n in $(seq 50); do target send "STATUS=$n"; done' \
+		'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	"$T/bin/daemonize" --notify -s 60 app 2>"$T/stderr" &
+	launcher=$!
+	reported "$report"
+	kill -TERM $launcher
+	ends_with 143
+	nothing_runs
+}
+
+# bats test_tags=needs:proc,needs:subreaper
+@test "MAINPID= of another process is a failure after READY=1, too" {
+	app 'target send READY=1; sleep 0.3; target send MAINPID=1' 'exec sleep 60'
+	fails 4 "daemonize: app names another process *MAINPID=1*" daemonize --notify -s 20 app
+	nothing_runs
+}
+
 @test "READY=1 from the daemon ends the wait" {
 	daemonize --notify -t 20 -p "$T/app.pid" target notify READY=1 "$report"
 	reported "$report"
@@ -361,6 +412,14 @@ has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
 	app 'target send READY=1' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	daemonize --notify -t 20 app
 	reported "$report"
+}
+
+@test "a daemon that has children and says no more than READY=1 is up" {
+	app 'target dump "$DAEMONIZE_TEST/pub/child" &' 'target send READY=1' \
+		'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	timeout 15 "$T/bin/daemonize" --notify -t 60 app
+	reported "$report"
+	reported "$T/pub/child"
 }
 
 @test "READY=1 may stand anywhere in a message" {
@@ -446,6 +505,13 @@ READY=1"' 'wait'
 	app 'target send EXTEND_TIMEOUT_USEC=20000000' 'sleep 3.3' \
 		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
 	daemonize --notify -t 3 app
+	reported "$report"
+}
+
+@test "EXTEND_TIMEOUT_USEC= may be as large as a number can be" {
+	app 'target send EXTEND_TIMEOUT_USEC=9223372036854775807' 'sleep 1.3' \
+		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	daemonize --notify -t 1 app
 	reported "$report"
 }
 
@@ -813,6 +879,7 @@ interrupted_by() {
 @test "SIGINT to the start that waits ends the daemon, and the start by that signal" { interrupted_by INT 130; }
 @test "SIGTERM to the start that waits ends the daemon, and the start by that signal" { interrupted_by TERM 143; }
 @test "SIGHUP to the start that waits ends the daemon, and the start by that signal" { interrupted_by HUP 129; }
+@test "SIGALRM to the start that waits, the caller's limit for it, ends both" { interrupted_by ALRM 142; }
 # bats test_tags=needs:native
 @test "SIGQUIT to the start that waits ends the daemon, and the start by that signal" { interrupted_by QUIT 131; }
 
@@ -853,6 +920,15 @@ interrupted_by() {
 	alive "$pid"
 }
 
+@test "any other signal to the start that waits changes nothing" {
+	waiting --notify
+	kill -USR1 $launcher
+	kill -USR2 $launcher
+	say READY=1
+	ends_with 0
+	alive "$pid"
+}
+
 @test "SIGKILL to the start that waits leaves the daemon, and a pidfile that is right" {
 	waiting --notify -p "$T/app.pid"
 	kill -KILL $launcher
@@ -869,6 +945,15 @@ interrupted_by() {
 	fails 1 "daemonize: cannot print the PID: *" \
 		sh -c 'exec daemonize -P -s 0.1 -p "$1/app.pid" target dump "$2" >/dev/full' sh "$T" "$report"
 	nothing_is_left
+}
+
+@test "a start that cannot print the PID spares a child that the caller had before" {
+	[ -e /dev/full ] || skip "needs /dev/full"
+	fails 1 "daemonize: cannot print the PID: *" sh -c 'target dump "$1" >/dev/null 2>&1 3>&- &
+		while [ ! -e "$1" ]; do sleep 0.02; done
+		exec daemonize -P target dump "$2" >/dev/full' sh "$T/pub/bystander" "$report"
+	reported "$T/pub/bystander"
+	expect "$(ours)" "$pid"
 }
 
 # ---- The line on a terminal ----
@@ -894,6 +979,12 @@ on_terminal() {
 	expect "$output" $'\r\E[Kwaiting for \'app\' to be ready, 1 s: second\r\E[K'
 }
 
+@test "the line is erased before what -v says" {
+	app 'sleep 1.2; target send STATUS=soon' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	on_terminal -v --notify app
+	expect "$output" $'*\r\E[Kwaiting for *\r\E[Kdaemonize: \'app\' says: soon*'
+}
+
 @test "the line is erased before a message" {
 	on_terminal --notify -t 1.2 target dump "$report"
 	expect "$status" 124
@@ -902,14 +993,25 @@ on_terminal() {
 
 @test "the line is no longer than the terminal is wide, and without control characters" {
 	need script
-	run script -qec "stty cols 40; daemonize --notify -t 1.2 target notify \
+	run script -qec "stty cols 60; daemonize --notify -t 1.2 target notify \
 		\"\$(printf 'STATUS=\\033[2Jxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx')\" '$report'" /dev/null </dev/null
 	expect "$status" 124
 	line=${output#$'\r\E[K'}
 	line=${line%%$'\r'*}
 	expect "$line" "waiting for *"
-	expect "${#line}" 39
+	expect "${#line}" 59
 	[[ $line != *$'\E'* ]]
+}
+
+@test "the line has 79 characters at most on a terminal that does not know how wide it is" {
+	need script
+	run script -qec "stty cols 0
+		daemonize --notify -t 1.2 target notify STATUS=$(printf '%0150d' 0) '$report'" /dev/null </dev/null
+	expect "$status" 124
+	line=${output#$'\r\E[K'}
+	line=${line%%$'\r'*}
+	expect "$line" "waiting for *"
+	expect "${#line}" 79
 }
 
 @test "a wait of less than a second shows nothing on a terminal" {
@@ -951,6 +1053,13 @@ calls() {
 	expect "$(calls -p "$T/app.pid")" ""
 }
 
+@test "a start that fails removes nothing that it has not made" {
+	need strace
+	run -4 strace -qq -o "$T/trace" -e signal=none -e trace=unlink,unlinkat,rmdir \
+		daemonize -s 20 target exit 7
+	[ ! -s "$T/trace" ]
+}
+
 # bats test_tags=needs:pidfd
 @test "the test of the system calls sees those of a start that waits" {
 	need strace
@@ -966,13 +1075,29 @@ calls() {
 	expect "$(grep nanosleep "$T/trace")" ""
 }
 
+# bats test_tags=needs:pidfd
+@test "a wait for --notify or --notify-fd sleeps, too, and so does one for -s after it" {
+	need strace
+	app 'target send READY=1' 'echo >&5' 'exec 5>&-' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	for options in '-t 0.8 --notify target' '-t 0.8 --notify-fd 5 target' '-s 0.8 --notify app' \
+		'-s 0.8 --notify-fd 5 app'; do
+		rm -f "$report"
+		# shellcheck disable=SC2086 # options
+		strace -qq -o "$T/trace" -e trace=ppoll,poll daemonize $options dump "$report" ||
+			expect $? 124
+		[ "$(wc -l <"$T/trace")" -lt 20 ]
+	done
+}
+
 @test "without pidfds a wait ends the same" {
 	need strace
 	inject=(strace -qq -o /dev/null -e "inject=pidfd_open,pidfd_send_signal:error=ENOSYS")
 	run -0 "${inject[@]}" daemonize -s 0.2 -p "$T/app.pid" target dump "$report"
 	expect "$output" ""
 	daemonize --stop -p "$T/app.pid"
-	fails 4 "daemonize: target $(known 'exited with status 7') after *" timeout 20 "${inject[@]}" daemonize -s 60 target exit 7
+	app 'sleep 0.5' 'exit 7'
+	fails 4 "daemonize: app $(known 'exited with status 7') after *" \
+		timeout 20 "${inject[@]}" daemonize -s 60 app
 }
 
 # wrong PATTERN ARGUMENT...: a usage error that says so; nothing has been started.

@@ -90,7 +90,8 @@ load helper
 }
 
 @test "what is no signal is refused" {
-	for signal in NOSUCH SIG SIGSIGHUP HUPX 0 -1 999 1x 0x1 RTMIN+99 RTMAX+1 RTMIN-1 RTMIN+ RTMINUS; do
+	for signal in NOSUCH SIG SIGSIGHUP HUPX 0 -1 999 1x 0x1 RTMIN+99 RTMAX+1 RTMIN-1 RTMIN+ RTMINUS \
+		RTMIN+64 RTMAX-64; do
 		echo "signal: $signal"
 		fails 2 "daemonize: *'$signal'*" daemonize --ignore-signal "$signal" target dump "$report"
 	done

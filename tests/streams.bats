@@ -152,6 +152,20 @@ in_time() { timeout -s KILL 10 "$@"; }
 	has "$T/log" hello
 }
 
+@test "--truncate leaves alone what is no regular file" {
+	start --truncate -o /dev/zero
+	expect "$(field fd.1)" "w append=1 cloexec=0 /dev/zero"
+}
+
+@test "a start that fails before its command is executed truncates no log" {
+	need_root
+	echo before >"$T/log"
+	mkdir jail
+	fails 127 "daemonize: *" daemonize --truncate -o "$T/log" -R jail nosuch
+	fails 1 "daemonize: *" daemonize --truncate -o "$T/log" -c "$T/log" true
+	expect "$(cat "$T/log")" before
+}
+
 @test "a refused start truncates no log" {
 	start -p "$T/app.pid"
 	echo before >"$T/log"
@@ -162,6 +176,12 @@ in_time() { timeout -s KILL 10 "$@"; }
 @test "a refused start creates no log" {
 	start -p "$T/app.pid"
 	run -3 daemonize -p "$T/app.pid" -o "$T/log" true
+	[ ! -e "$T/log" ]
+}
+
+@test "a start that is refused for its lock creates no log" {
+	start -l "$T/app.lock"
+	run -3 daemonize -l "$T/app.lock" -o "$T/log" true
 	[ ! -e "$T/log" ]
 }
 
@@ -196,6 +216,19 @@ shared() {
 @test "-o and -e of one name open the file once" { shared -o "$T/log" -e "$T/log"; }
 @test "-o and -e of one file by two paths open it once" { shared -o "$T/log" -e "$T/bin/../log"; }
 @test "-o and -e of one file, relative and absolute, open it once" { shared -o log -e "$T/log"; }
+
+@test "a log that is the pidfile by another name is a usage error, also where neither exists" {
+	mkdir run
+	ln -s run link
+	for log in ./app.pid run/../app.pid "$T/app.pid" link/../run/app.pid; do
+		file=app.pid
+		[[ $log != link/* ]] || file=run/app.pid
+		fails 2 "daemonize: '$log' is the pidfile. *" daemonize --truncate -p $file -O "$log" target dump "$report"
+		[ ! -e $file ]
+	done
+	daemonize -p run/app.pid -O app.pid true
+	daemonize -p run/other.pid -O run/log true
+}
 
 @test "-o and -e of one file by a symbolic link open it once" {
 	ln -s log "$T/link"
@@ -293,6 +326,18 @@ shared() {
 	fails 2 "daemonize: 'alias' is the pidfile. Try*" daemonize -p app.pid -i alias true
 }
 
+@test "a log is not the pidfile because it has the same inode number on another file system" {
+	need_root
+	for directory in one other; do
+		mkdir "$T/$directory"
+		mount -t tmpfs none "$T/$directory"
+		touch "$T/$directory/file"
+	done
+	[ "$(stat -c %i one/file)" = "$(stat -c %i other/file)" ] || skip "needs file systems that count alike"
+	start -p one/file -o other/file
+	expect "$(cat one/file)" "$pid"
+}
+
 # ---- What cannot be opened ----
 
 # cannot_log FILE REASON [OPTION...]: no start with such a log; the message names it and says why.
@@ -368,6 +413,9 @@ no_log_beside() {
 @test "where a second log is a directory the first is not created" { no_log_beside -e "$T/bin"; }
 @test "where standard input is missing no log is created" { no_log_beside -i "$T/nosuch"; }
 @test "where the working directory is missing no log is created" { no_log_beside -c "$T/nosuch"; }
+@test "where the working directory is a file no log is created" { no_log_beside -c "$T/bin/target"; }
+@test "where the new root is missing no log is created" { no_log_beside -R "$T/nosuch"; }
+@test "where the new root is a file no log is created" { no_log_beside -R "$T/bin/target"; }
 @test "where the pidfile cannot be created no log is" { no_log_beside -p "$T/nosuch/app.pid"; }
 @test "where the user is unknown no log is created" { no_log_beside -u nosuchuser; }
 @test "where an fd to keep is not open no log is created" { no_log_beside -k 77; }
@@ -437,6 +485,15 @@ no_log_beside() {
 	expect "$(field tty)" none
 }
 
+@test "a log that has filled the disk itself can be truncated" {
+	need_root
+	mkdir full
+	mount -t tmpfs -o size=4k none full
+	dd if=/dev/zero of=full/log bs=4k count=1 2>/dev/null
+	daemonize --truncate -o full/log echo hello
+	has full/log hello
+}
+
 @test "on a full disk a log is refused, but neither a FIFO nor a device is" {
 	need_root
 	mkdir full
@@ -454,6 +511,11 @@ no_log_beside() {
 	read -r -t 5 line <&8
 	expect "$line" hello
 	exec 8<&-
+}
+
+@test "a file system that tells no size is not full" {
+	[ -e /proc/self/comm ] || skip "needs /proc"
+	daemonize -o /proc/self/comm true
 }
 
 @test "/dev/full is an error of the daemon's, not of the start" {

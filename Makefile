@@ -87,6 +87,10 @@ valgrind: daemonize $(TOOLS)
 coverage: $(TOOLS)
 	JOBS=$(JOBS) tests/coverage/run
 
+# Linux, some minutes: can the tests fail? WORDS='hard link' takes those that have this in their words.
+mutants: $(TOOLS) $(TORTURE)
+	tests/mutants/run $${WORDS:+"$$WORDS"}
+
 # Needs clang and its libFuzzer. SECONDS=600 feeds each target for so long.
 tests/fuzz/fuzz: tests/fuzz/fuzz.c daemonize.c
 	clang -std=c11 $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined \

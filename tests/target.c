@@ -29,6 +29,7 @@
 #define _GNU_SOURCE /* getresuid */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -46,6 +47,7 @@
 
 enum {
 	FD_BOUND = 65536,   /* no test opens one at or above it */
+	FD_BATCH = 256,	    /* so many are looked at in one call; a divisor of the bound */
 	LONGEST_LIFE = 600, /* seconds; a target that the tests lose track of goes by itself */
 	PATH_LENGTH = 4096,
 	MOST_GROUPS = 1024,
@@ -150,24 +152,44 @@ static void report_link(FILE *out, const char *key, const char *link)
 	fprintf(out, "%s%s\n", key, path);
 }
 
+/* Whether one of the batch may be open. poll(2) tells which are not, unless so many are not allowed. */
+static int may_be_open(int first)
+{
+	struct pollfd fds[FD_BATCH];
+	int closed = 0;
+
+	for (int i = 0; i < FD_BATCH; i++)
+		fds[i] = (struct pollfd){.fd = first + i};
+	if (poll(fds, FD_BATCH, 0) == -1)
+		return 1;
+	for (int i = 0; i < FD_BATCH; i++)
+		closed += (fds[i].revents & POLLNVAL) != 0;
+	return closed < FD_BATCH;
+}
+
+static void report_fd(FILE *out, int fd)
+{
+	static const char *const access[] = {[O_RDONLY] = "r", [O_WRONLY] = "w", [O_RDWR] = "rw"};
+	int flags = fcntl(fd, F_GETFL);
+	int mode = flags & O_ACCMODE;
+	char link[64], key[64];
+
+	if (flags == -1)
+		return;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	snprintf(key, sizeof key, "fd.%d=%s append=%d cloexec=%d ", fd,
+		mode <= O_RDWR ? access[mode] : "none", (flags & O_APPEND) != 0,
+		(fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+	report_link(out, key, link);
+}
+
 /* Tries every number: a directory of fds would be one more fd, and a chroot has no /proc. */
 static void report_fds(FILE *out)
 {
-	static const char *const access[] = {[O_RDONLY] = "r", [O_WRONLY] = "w", [O_RDWR] = "rw"};
-
-	for (int fd = 0; fd < FD_BOUND; fd++) {
-		int flags = fcntl(fd, F_GETFL);
-		int mode = flags & O_ACCMODE;
-		char link[64], key[64];
-
-		if (flags == -1)
-			continue;
-		snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-		snprintf(key, sizeof key, "fd.%d=%s append=%d cloexec=%d ", fd,
-			mode <= O_RDWR ? access[mode] : "none", (flags & O_APPEND) != 0,
-			(fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-		report_link(out, key, link);
-	}
+	for (int first = 0; first < FD_BOUND; first += FD_BATCH)
+		if (may_be_open(first))
+			for (int fd = first; fd < first + FD_BATCH; fd++)
+				report_fd(out, fd);
 }
 
 static long long limit_value(const struct rlimit *limit)

@@ -61,11 +61,11 @@ check: daemonize $(TOOLS)
 	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) $(TESTS)
 
 # As root, ten minutes: builds that do without /proc, pidfds, a subreaper and the rest of what Linux has.
-check-fallbacks:
+check-fallbacks: tests/racer
 	CC='$(CC)' JOBS=$(JOBS) tests/ports/fallbacks
 
 # As root, fifteen minutes; says what it needs. PORTS="i386 s390x" takes some of them.
-check-ports:
+check-ports: tests/racer
 	JOBS=$(JOBS) tests/ports/run
 
 # Needs npm, which downloads a cross-compiler, 360 MB. It compiles and links; nothing is run.

@@ -345,6 +345,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	expect "$(cat "$T/app.pid")" "$pid"
 }
 
+# bats test_tags=needs:native
 @test "systemd-notify is answered at once, also by a start that has not heard enough" {
 	need systemd-notify
 	app 'systemd-notify --status=early || exit 9' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'

@@ -49,6 +49,13 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 		target with --close 0 -- daemonize --status -p app.pid
 }
 
+@test "where there is no /dev/null for the streams that is told" {
+	on=(/dev/null)
+	cannot 1 "cannot open '/dev/null': No such file or directory" inject=openat,open:error=ENOENT -- \
+		daemonize -p "$T/app.pid" true
+	no_pidfile
+}
+
 @test "a users' or groups' database that cannot be read is no unknown user" {
 	need_root
 	on=(/etc/nsswitch.conf /etc/passwd)

@@ -356,14 +356,19 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 @test "systemd-notify never fails because the start has heard enough" {
 	need systemd-notify
 	app 'systemd-notify --ready' 'echo $? >>"$DAEMONIZE_TEST/pub/statuses"' 'exec sleep 600'
-	for round in {1..40}; do
+	never_fails 40
+}
+has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
+
+# never_fails ROUNDS: in each a start of "app", whose systemd-notify writes down its status, which is 0.
+never_fails() {
+	for ((round = 1; round <= $1; round++)); do
 		daemonize --notify -t 20 -p "$T/app.pid" app
 		wait_until 10 has_said "$round"
 		daemonize --stop -p "$T/app.pid"
 	done
 	expect "$(sort -u "$T/pub/statuses")" 0
 }
-has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
 
 @test "systemd-notify never fails because a thread of the daemon has run it" {
 	need systemd-notify python3
@@ -377,12 +382,7 @@ has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
 		signal.pause()
 	END
 	chmod 755 "$T/bin/app"
-	for round in {1..10}; do
-		daemonize --notify -t 20 -p "$T/app.pid" app
-		wait_until 10 has_said "$round"
-		daemonize --stop -p "$T/app.pid"
-	done
-	expect "$(sort -u "$T/pub/statuses")" 0
+	never_fails 10
 }
 
 @test "a daemon that talks on while -s lasts is not blocked" {

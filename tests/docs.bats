@@ -213,7 +213,7 @@ run_cron_line() {
 	silent
 	is_up /home/me/app.pid
 	[ "$pid" != "$first" ]
-	expect "$(inside pgrep -x app)" "$pid"
+	only_runs app "$pid"
 }
 
 @test "README: it starts when the old one has ended" {
@@ -240,7 +240,7 @@ run_cron_line() {
 	for n in 1 2 3; do
 		is_gone /home/me/app$n.pid
 	done
-	run -1 inside pgrep -x app
+	none_runs app
 }
 
 @test "README: it logs to syslog" {

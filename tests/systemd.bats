@@ -34,7 +34,7 @@ shows() { expect "$(inside systemctl show --value -p "$1" app)" "$2"; }
 # is_up: as systemd has it, and as it is; sets pid.
 is_up() {
 	pid=$(inside systemctl show --value -p MainPID app)
-	shows SubState running && expect "$(inside pgrep -x app)" "$pid"
+	shows SubState running && only_runs app "$pid"
 }
 
 is_up_again() { is_up && [ "$pid" != "$first" ]; }
@@ -67,7 +67,7 @@ with_pidfile() {
 	with_pidfile
 	inside systemctl stop app
 	shows ActiveState inactive
-	run -1 inside pgrep -x app
+	none_runs app
 	inside systemctl start app
 	is_up
 	with_pidfile
@@ -91,7 +91,7 @@ with_pidfile() {
 	inside daemonize --stop -p /run/app.pid
 	wait_until 10 shows ActiveState inactive
 	shows Result success
-	run -1 inside pgrep -x app
+	none_runs app
 }
 
 @test "Type=forking: systemctl start hears of a start that has failed" {
@@ -114,5 +114,5 @@ with_pidfile() {
 	wait_until 10 is_up_again
 	inside systemctl stop app
 	shows ActiveState inactive
-	run -1 inside pgrep -x app
+	none_runs app
 }

@@ -34,7 +34,7 @@ runs() { inside daemonize --status -p /run/app.pid; }
 
 does_not_run() {
 	run -3 runs
-	run -1 inside pgrep -x app
+	none_runs app
 }
 
 # enter RUNLEVEL PREVIOUS: as init does it; of all services, only ours.

@@ -46,6 +46,12 @@ inside() {
 	nsenter --target "$world" --mount --pid --net --root --wd -- "$@"
 }
 
+# only_runs NAME PID: every process of that name is in this one's session; a script has a second while it forks.
+only_runs() { expect "$(inside ps -o sid= -C "$1" | sort -u)" "$(inside ps -o sid= -p "$2")"; }
+
+# none_runs NAME: nor what a script of that name had just forked.
+none_runs() { wait_until 10 run -1 inside pgrep -x "$1"; }
+
 # write_inside FILE [MODE]: standard input becomes that file of the world.
 write_inside() { inside install -D -m "${2:-644}" /dev/stdin "$1"; }
 

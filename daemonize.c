@@ -2487,13 +2487,29 @@ static void loggers_end(void)
 	n_loggers = 0;
 }
 
+/* Complains of the first that has ended, or does so before the deadline. */
+static bool logger_ends(int64_t deadline, const char *when)
+{
+	char why[32] = "";
+	int status = -1; /* it stays, where init has reaped the logger */
+
+	for (size_t i = 0; i < n_loggers; i++) {
+		if (!poll_until(loggers[i].fd, deadline))
+			continue; /* somebody has the other end open */
+		logger_reap(&loggers[i], deadline_in(LOGGER_TRIAL), &status);
+		if (status != -1 && WIFEXITED(status))
+			snprintf(why, sizeof why, ", with exit status %d", WEXITSTATUS(status));
+		complain("cannot start '%s': it ended %s%s", loggers[i].stream, when, why);
+		return true;
+	}
+	return false;
+}
+
 /* They outlive us, if the start does not fail. The shell finds its command, or ends, soon. */
 static void start_loggers_or_die(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
 	const int64_t deadline = deadline_in(LOGGER_TRIAL);
-	char why[32] = "";
-	int status = -1; /* it stays, where init has reaped the logger */
 
 	atexit(loggers_end);
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++) {
@@ -2503,14 +2519,8 @@ static void start_loggers_or_die(struct plan *plan)
 			logger_start_or_die(opt->stream[i]);
 		plan->stream_fd[i] = loggers[n_loggers - 1].fd;
 	}
-	for (size_t i = 0; i < n_loggers; i++) {
-		if (!poll_until(loggers[i].fd, deadline))
-			continue; /* somebody has the other end open */
-		logger_reap(&loggers[i], deadline_in(LOGGER_TRIAL), &status);
-		if (status != -1)
-			snprintf(why, sizeof why, ", with exit status %d", WEXITSTATUS(status));
-		die(EXIT_SETUP, "cannot start '%s': it ended at once%s", loggers[i].stream, why);
-	}
+	if (logger_ends(deadline, "at once"))
+		exit(EXIT_SETUP);
 }
 
 /* ---- The daemon-to-be: every step is a must() --------------------------------------------- */
@@ -3409,12 +3419,16 @@ static int print_or_die(const char *text)
 	return EXIT_UP;
 }
 
+/* Complains if it cannot. */
 static bool print_pid(pid_t pid)
 {
 	char text[16];
 	int size = snprintf(text, sizeof text, "%ld\n", (long)pid);
 
-	return write(STDOUT_FILENO, text, (size_t)size) == size;
+	if (write(STDOUT_FILENO, text, (size_t)size) == size)
+		return true;
+	complain("cannot print the PID: %s", strerror(errno));
+	return false;
 }
 
 /* Dies if we run with another's privileges: an option would make anybody root. */
@@ -3481,7 +3495,7 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 		fds_insert(plan->keep, &plan->n_keep, plan->pidfile_parent_fd);
 	}
 	if (plan->opt->print_pid && !print_pid(getpid()))
-		die(EXIT_SETUP, "cannot print the PID: %s", strerror(errno));
+		exit(EXIT_SETUP);
 	become_daemon(plan);
 }
 
@@ -3541,13 +3555,13 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	}
 	if (waits_for_readiness(opt))
 		await_ready_or_die(&plan, &attempt);
-	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.daemon);
-	if (opt->print_pid && !print_pid(attempt.daemon)) {
-		complain("cannot print the PID: %s", strerror(errno));
+	if (logger_ends(0, "before the daemon was up") ||
+		(opt->print_pid && !print_pid(attempt.daemon))) {
 		end_family(&attempt);
 		bury(&plan, &attempt);
 		return EXIT_SETUP;
 	}
+	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.daemon);
 	n_loggers = 0; /* they are the daemon's now */
 	return EXIT_UP;
 }

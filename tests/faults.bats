@@ -117,8 +117,8 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 }
 
 @test "a logger that cannot be set up is a failed start" {
-	cannot 1 "cannot start '|cat': it ended at once, with exit status 126" inject=dup2:error=EINTR:when=1 -- \
-		daemonize -o '|cat' true
+	cannot 1 "cannot start '|cat': it ended @(at once|before the daemon was up), with exit status 126" \
+		inject=dup2:error=EINTR:when=1 -- daemonize -s 2 -o '|cat' sleep 60
 }
 
 @test "an interrupted wait for a logger's start goes on" {

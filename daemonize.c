@@ -531,16 +531,6 @@ static int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const
 #endif
 }
 
-static int socket_open(int type)
-{
-	int fd = socket(AF_UNIX, type, 0);
-
-	if (fd != -1 &&
-		(fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || fcntl(fd, F_SETFL, O_NONBLOCK) == -1))
-		return -1;
-	return fd;
-}
-
 /*
  * Binds a socket to a name in Linux's abstract namespace, which needs no file and reaches into
  * any chroot. The kernel chooses it: unix(7), "Autobind". sd_notify(3) writes it with an '@'.
@@ -2939,8 +2929,9 @@ static void notify_open_or_die(struct plan *plan)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	plan->ready_fd = socket_open(SOCK_DGRAM);
-	if (plan->ready_fd == -1 || want_credentials(plan->ready_fd) == -1 ||
+	plan->ready_fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (plan->ready_fd == -1 || fcntl(plan->ready_fd, F_SETFD, FD_CLOEXEC) == -1 ||
+		want_credentials(plan->ready_fd) == -1 ||
 		!(bind_abstract(plan->ready_fd, &address) ||
 			notify_bind_file(plan, plan->ready_fd, &address)) ||
 		setenv("NOTIFY_SOCKET", address.sun_path, 1) == -1)

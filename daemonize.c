@@ -138,6 +138,7 @@ enum step {
 	STEP_FORK,
 	STEP_SESSION,
 	STEP_FORK_AGAIN,
+	STEP_PROCESS_GROUP,
 	STEP_STREAMS,
 	STEP_CLOSE,
 	STEP_PIDFILE_OPEN,
@@ -177,6 +178,8 @@ static const struct {
 		"left the caller's session and terminal (setsid)"},
 	[STEP_FORK_AGAIN] = {OF_NOTHING, "fork a second time", NULL,
 		"forked again: not the session's leader, it can never acquire a terminal"},
+	[STEP_PROCESS_GROUP] = {OF_NOTHING, "start a process group", NULL,
+		"became the leader of a process group (setpgid)"},
 	[STEP_STREAMS] = {OF_NOTHING, "redirect the standard streams", NULL,
 		"redirected standard input, output and error"},
 	[STEP_CLOSE] = {OF_NOTHING, "close the inherited file descriptors", NULL,
@@ -2704,13 +2707,17 @@ static void prepare_keep(struct plan *plan)
 		fds_insert(plan->keep, &plan->n_keep, plan->flock_fd);
 }
 
-/* The second child. The launcher could not tell its end without its PID. */
+/*
+ * The second child. The launcher could not tell its end without its PID. As the leader of its
+ * process group, it can be killed with what it has forked by "kill -- -PID".
+ */
 static _Noreturn int be_born(void *argument)
 {
 	struct plan *plan = argument;
 
 	if (!report(plan, STEP_BORN, false, 0))
 		_exit(EXIT_SETUP);
+	must(plan, STEP_PROCESS_GROUP, setpgid(0, 0) != -1);
 	become_daemon(plan);
 }
 
@@ -2781,8 +2788,8 @@ static int reap(pid_t pid)
 static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 {
 	_Alignas(max_align_t) char stack[2 * CHILD_STACK]; /* for both, until the channel's end */
+	struct report next;
 	int channel[2];
-	pid_t pid;
 
 	if (pipe_close_on_exec(channel) == -1)
 		die(EXIT_SETUP, "cannot make the status channel: %s", strerror(errno));
@@ -2797,11 +2804,15 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 		/* What cannot be heard must not run. Until they are reaped, the PIDs are ours. */
 		attempt->failure =
 			(struct report){.step = STEP_CHANNEL, .failed = true, .error = errno};
+		/* Whatever it reports says who it is. */
+		if (!attempt->daemon &&
+			read(channel[0], &next, sizeof next) == (ssize_t)sizeof next)
+			attempt->daemon = next.pid;
+		if (attempt->daemon) {
+			kill(attempt->daemon, SIGKILL);
+			kill(-attempt->daemon, SIGKILL);
+		}
 		kill(attempt->middle, SIGKILL);
-		kill(-attempt->middle, SIGKILL);
-		while ((pid = waitpid(-attempt->middle, NULL, 0)) > 0)
-			if (pid != attempt->middle)
-				attempt->daemon = pid; /* its pidfile has to go, too */
 	}
 	close(channel[0]);
 }
@@ -3136,9 +3147,9 @@ static bool is_family(const struct attempt *attempt, pid_t pid)
  */
 static bool signal_group(const struct attempt *attempt, int number)
 {
-	const bool any = kill(-attempt->middle, number) == 0;
+	const bool any = kill(-attempt->daemon, number) == 0;
 
-	while (waitpid(-attempt->middle, NULL, WNOHANG) > 0)
+	while (waitpid(-attempt->daemon, NULL, WNOHANG) > 0)
 		;
 	return any;
 }

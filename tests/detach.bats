@@ -34,7 +34,7 @@ promised_state() {
 target_groups() { awk '/^Groups:/ { $1 = ""; print }' /proc/self/status | tr -s ' ' ',' | sed 's/^,//; s/,$//'; }
 
 is_detached() {
-	expect "$(field sid)" "$(field pgid)" &&
+	expect "$(field pgid)" "$pid" &&
 		expect "is the leader: $((pid == $(field sid)))" "is the leader: 0" &&
 		wait_until 5 gone "$(field sid)" &&
 		[ "$(field sid)" != "$(session_of $$)" ]
@@ -66,10 +66,23 @@ starts_from() {
 	[ "$(session_of "$pid")" != "$pid" ]
 }
 
-@test "a daemon is in the process group of its session's leader, which has ended" {
+@test "the leader of a daemon's session has ended" {
 	start
-	expect "$(field pgid)" "$(session_of "$pid")"
-	wait_until 5 gone "$(field pgid)"
+	wait_until 5 gone "$(field sid)"
+}
+
+@test "a daemon leads its process group, so that one signal reaches all that it has forked" {
+	daemonize -p app.pid sh -c 'sleep 60 & sleep 60 & wait'
+	wait_until 10 runs 3
+	kill -TERM -- "-$(cat app.pid)"
+	wait_until 10 nothing_runs
+}
+
+runs() {
+	local pids
+
+	mapfile -t pids < <(ours)
+	expect "${#pids[@]}" "$1"
 }
 
 @test "a daemon has no controlling terminal" {
@@ -227,7 +240,7 @@ starts_from() {
 	unshare --pid --fork --mount-proc sh -c '
 		daemonize target dump "$1" && while [ ! -e "$1" ]; do sleep 0.02; done' sh "$report"
 	expect "$(state)" "$(promised_state)"
-	expect "$(field sid)" "$(field pgid)"
+	expect "$(field pgid)" "$(field pid)"
 	[ "$(field sid)" != "$(field pid)" ]
 }
 

@@ -189,6 +189,12 @@ hears() { nth=$(nth read pipe: daemonize true) && injected=inject=read:$1:when=$
 	no_pidfile
 }
 
+@test "a process group that cannot be had is told" {
+	cannot 1 "cannot start a process group: Operation not permitted" inject=setpgid:error=EPERM -- \
+		daemonize -p "$T/app.pid" true
+	no_pidfile
+}
+
 @test "-f tells what fails once the streams are redirected, and leaves no pidfile" {
 	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- \
 		daemonize -f -p "$T/app.pid" true

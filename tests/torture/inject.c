@@ -110,6 +110,7 @@ static const struct {
 	{CALL(setgid), "EPERM"},
 	{CALL(setgroups), "EINVAL ENOMEM EPERM"},
 	{CALL(setitimer), "EINVAL"},
+	{CALL(setpgid), "EPERM"},
 	{CALL(setresgid), "EAGAIN EPERM"},
 	{CALL(setresuid), "EAGAIN EPERM"},
 	{CALL(setrlimit), "EPERM"},

@@ -107,7 +107,8 @@ enum lsb_status { LSB_RUNNING = 0, LSB_DEAD = 1, LSB_NOT_RUNNING = 3, LSB_UNKNOW
 enum {
 	FIRST_LOCK_FD = 10, /* clear of the low numbers that shell scripts use */
 	PIDFILE_MODE = 0644,
-	LOG_MODE = 0666, /* less the umask */
+	LOCK_MODE = 0600, /* who can read the file can lock it */
+	LOG_MODE = 0666,  /* less the umask */
 	DEFAULT_UMASK = 022,
 	OUR_FDS = 3,	      /* at most, to be kept besides those of -k */
 	FIRST_LINE_MAX = 256, /* as much of a script's first line as Linux reads */
@@ -136,6 +137,7 @@ enum step {
 	STEP_BORN,
 	STEP_CHANNEL,
 	STEP_FORK,
+	STEP_PID_NAMESPACE,
 	STEP_SESSION,
 	STEP_FORK_AGAIN,
 	STEP_PROCESS_GROUP,
@@ -174,6 +176,8 @@ static const struct {
 	[STEP_BORN] = {OF_NOTHING, "tell the launcher the daemon's PID", NULL, NULL},
 	[STEP_CHANNEL] = {OF_NOTHING, "hear from the daemon", NULL, NULL},
 	[STEP_FORK] = {OF_NOTHING, "fork", NULL, NULL},
+	[STEP_PID_NAMESPACE] = {OF_NOTHING, "fork",
+		"children are in another PID namespace; unshare(1) has --fork for that", NULL},
 	[STEP_SESSION] = {OF_NOTHING, "start a session", NULL,
 		"left the caller's session and terminal (setsid)"},
 	[STEP_FORK_AGAIN] = {OF_NOTHING, "fork a second time", NULL,
@@ -407,6 +411,9 @@ static void *grow_or_die(void *array, size_t count, size_t size)
 #endif
 #if !defined(CLOCK_BOOTTIME)
 #define CLOCK_BOOTTIME CLOCK_MONOTONIC
+#endif
+#if !defined(O_PATH)
+#define O_PATH O_RDONLY
 #endif
 #if !defined(LOGIN_NAME_MAX)
 #define LOGIN_NAME_MAX 256
@@ -1535,6 +1542,14 @@ static void identity_groups(struct identity *id, const struct passwd *user)
 			strerror(errno));
 }
 
+/* What forbids a login runs no commands, which is what a daemon wants $SHELL for. */
+static bool is_shell(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	return *name && strcmp(name, "nologin") != 0 && strcmp(name, "false") != 0;
+}
+
 /* As login(1) sets it: below -E. */
 static void set_login_environment(const struct passwd *user)
 {
@@ -1544,7 +1559,7 @@ static void set_login_environment(const struct passwd *user)
 	if (user) {
 		values[0] = user->pw_dir;
 		values[1] = values[2] = user->pw_name;
-		values[3] = *user->pw_shell ? user->pw_shell : "/bin/sh";
+		values[3] = is_shell(user->pw_shell) ? user->pw_shell : "/bin/sh";
 	}
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		unsetenv(names[i]); /* it may be there twice */
@@ -1739,7 +1754,8 @@ static bool process_is_alive(pid_t pid)
 
 /*
  * Whether the process began after the file was written, so that the file cannot mean it. The
- * kernel counts the start in ticks, rounded down; the file's time may lag by its own tick.
+ * kernel counts the start in ticks, rounded down; the file's time may lag by its own tick, or is
+ * of whole seconds, and FAT's even: inode(7).
  */
 static bool process_is_younger(pid_t pid, const struct stat *file)
 {
@@ -1752,7 +1768,7 @@ static bool process_is_younger(pid_t pid, const struct stat *file)
 	boot = clock_read(CLOCK_REALTIME) - clock_read(CLOCK_BOOTTIME);
 	begun = boot + (int64_t)process.start * tick;
 	written = file->st_mtim.tv_sec * NANOSECONDS + file->st_mtim.tv_nsec;
-	return begun > written + tick;
+	return begun > written + (file->st_mtim.tv_nsec ? tick : 2 * NANOSECONDS);
 }
 
 /* Nanoseconds, NEVER or less than none, as poll(2) wants them. */
@@ -1936,6 +1952,7 @@ static int pidfile_write(int fd, const struct stat *status)
 {
 	char text[16];
 	int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	ssize_t written;
 
 	if (status->st_uid != geteuid() && geteuid() == 0 && fchown(fd, 0, getegid()) == -1)
 		return -1;
@@ -1943,8 +1960,11 @@ static int pidfile_write(int fd, const struct stat *status)
 		(status->st_uid == geteuid() || geteuid() == 0) && fchmod(fd, PIDFILE_MODE) == -1)
 		return -1;
 	/* The tail goes last: there is never a moment without a number. */
-	if (pwrite(fd, text, (size_t)size, 0) != size)
-		return -1;
+	for (int at = 0; at < size; at += (int)written) {
+		written = pwrite(fd, text + at, (size_t)(size - at), at);
+		if (written == -1)
+			return -1;
+	}
 	return status->st_size > size ? ftruncate(fd, size) : 0;
 }
 
@@ -1996,7 +2016,7 @@ static enum step pidfile_take(const char *path, const struct identity *id, pid_t
 	struct stat claimed, locked;
 	enum step step;
 	pid_t number;
-	int fd;
+	int fd, error;
 
 	for (;; close(*lock_fd)) {
 		step = pidfile_claim(path, id, launcher, &fd, &claimed);
@@ -2005,6 +2025,11 @@ static enum step pidfile_take(const char *path, const struct identity *id, pid_t
 			if (step == STEP_PIDFILE_OPEN && errno == ENOENT) {
 				close(fd);
 				continue; /* removed in the gap */
+			}
+			if (step) {
+				error = errno;
+				close(fd); /* it may have been the last that we could have */
+				errno = error;
 			}
 		}
 		if (step)
@@ -2152,7 +2177,7 @@ static int take_flock_or_die(const struct plan *plan)
 	const struct options *opt = plan->opt;
 	int fd;
 
-	fd = open(opt->lockfile, O_RDONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOG_MODE);
+	fd = open(opt->lockfile, O_RDONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOCK_MODE);
 	if (fd == -1 && (errno == EISDIR || errno == EACCES))
 		fd = open(opt->lockfile, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	fd = fd == -1 ? -1 : move_high(fd);
@@ -2266,7 +2291,7 @@ static void open_streams_or_die(struct plan *plan, bool create)
 		if (fd[i] != -1 && i != STDIN_FILENO && S_ISREG(status[i].st_mode))
 			plan->log_size[i] = opt->truncate ? 0 : status[i].st_size;
 	}
-	if (opt->stream[STDOUT_FILENO] && opt->stream[STDERR_FILENO] && fd[STDOUT_FILENO] != -1 &&
+	if (is_file(opt, STDOUT_FILENO) && is_file(opt, STDERR_FILENO) && fd[STDOUT_FILENO] != -1 &&
 		fd[STDERR_FILENO] != -1 &&
 		same_file(&status[STDOUT_FILENO], &status[STDERR_FILENO]) &&
 		fd[STDERR_FILENO] != fd[STDOUT_FILENO]) {
@@ -2355,6 +2380,21 @@ static int close_others(const struct plan *plan)
 
 /* ---- Signals ------------------------------------------------------------------------------ */
 
+/*
+ * libc keeps these for itself, and refuses to deal with them; but exec hands on that one is
+ * ignored. In the kernel's structure, zeros are the default: sigaction(2).
+ */
+static void reset_reserved_signal(int number)
+{
+#if defined(__linux__)
+	static const long zeros[16];
+
+	syscall(SYS_rt_sigaction, number, zeros, NULL, (size_t)(SIGRTMAX + 1) / CHAR_BIT);
+#else
+	(void)number;
+#endif
+}
+
 /* exec resets what is caught, but hands on what is ignored, and the mask. */
 static int reset_signals(const sigset_t *ignore)
 {
@@ -2364,8 +2404,10 @@ static int reset_signals(const sigset_t *ignore)
 	for (int number = 1; number <= REALTIME_LAST; number++) {
 		if (number == SIGKILL || number == SIGSTOP)
 			continue;
-		if (number > STANDARD_LAST && number < REALTIME_FIRST)
-			continue; /* libc keeps these for itself */
+		if (number > STANDARD_LAST && number < REALTIME_FIRST) {
+			reset_reserved_signal(number);
+			continue;
+		}
 		action.sa_handler = sigismember(ignore, number) ? SIG_IGN : SIG_DFL;
 		if (sigaction(number, &action, NULL) == -1)
 			return -1;
@@ -2573,7 +2615,7 @@ static int truncate_logs(const struct plan *plan)
 static void take_pidfile(struct plan *plan)
 {
 	enum step failed;
-	int lock_fd;
+	int lock_fd, error;
 
 	for (;;) {
 		failed = pidfile_take(plan->opt->pidfile, &plan->id, plan->launcher, &lock_fd);
@@ -2589,6 +2631,11 @@ static void take_pidfile(struct plan *plan)
 	}
 	if (!failed)
 		plan->lock_fd = lock_fd;
+	else if (plan->channel_fd == -1) {
+		error = errno;
+		pidfile_remove(plan->opt->pidfile, &plan->id, getpid());
+		errno = error;
+	}
 	must(plan, failed ? failed : STEP_PIDFILE_WRITE, failed == STEP_DONE);
 }
 
@@ -2730,6 +2777,8 @@ static _Noreturn int detach(void *argument)
 	const struct plan *plan = argument;
 	_Alignas(max_align_t) char stack[CHILD_STACK];
 
+	/* We would be what that namespace ends with, or unknown there by the PID of the pidfile. */
+	must(plan, STEP_PID_NAMESPACE, getppid() != 0);
 	must(plan, STEP_SESSION, setsid() != -1);
 	must(plan, STEP_FORK_AGAIN, fork_lending(be_born, argument, stack, sizeof stack) != -1);
 	_exit(EXIT_UP);
@@ -2956,7 +3005,7 @@ static void readiness_open_or_die(struct plan *plan, struct attempt *attempt)
 	int ends[2];
 
 	plan->ready_fd = plan->ready_write_fd = -1;
-	if (waits_for_readiness(opt) || opt->print_pid)
+	if (waits_for_readiness(opt) || opt->print_pid || has_loggers(opt))
 		attempt->had_children = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 	if (opt->notify)
 		notify_open_or_die(plan);
@@ -3303,18 +3352,18 @@ static void complain_of(const struct plan *plan, const struct readiness *r, enum
 			seconds_text(text, r->waited), left, colon, r->status);
 		break;
 	case INTERRUPTED:
-		complain("interrupted by signal %d (%s) while waiting for %s", (int)interrupted_by,
-			signal_name((int)interrupted_by), name);
+		complain("interrupted by signal %d (%s) while waiting for %s%s",
+			(int)interrupted_by, signal_name((int)interrupted_by), name, left);
 		break;
 	case CLOSED:
-		complain("%s closed file descriptor %d without having said that it is ready", name,
-			plan->opt->notify_fd);
+		complain("%s closed file descriptor %d without having said that it is ready%s",
+			name, plan->opt->notify_fd, left);
 		break;
 	case ANOTHER_MAIN:
 		complain(
 			"%s names another process as its main one (MAINPID=%ld): tell it to stay in "
-			"the foreground",
-			name, (long)r->main_pid);
+			"the foreground%s",
+			name, (long)r->main_pid, left);
 		break;
 	case WAITING:
 	case READY: break;
@@ -3433,17 +3482,15 @@ static bool print_pid(pid_t pid)
 	return false;
 }
 
-/* Dies if we run with another's privileges: an option would make anybody root. */
-static void refuse_set_user_id(void)
-{
-	if (getuid() != geteuid() || getgid() != getegid())
-		die(EXIT_SETUP, "%s", "will not run set-user-ID or set-group-ID");
-}
-
 /* What we write to must not be what we are to execute: "-p app ./app". */
 static void not_the_command_or_die(const struct plan *plan, const char *path)
 {
-	if (!plan->opt->root && same_path(path, plan->path))
+	const struct options *opt = plan->opt;
+	char inside[PATH_MAX] = "";
+
+	if (opt->root && strchr(opt->command[0], '/'))
+		snprintf(inside, sizeof inside, "%s/%s", opt->root, opt->command[0]);
+	if (same_path(path, opt->root ? inside : plan->path))
 		die_usage("'%s' is the command", path);
 }
 
@@ -3491,7 +3538,7 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 		fds_insert(plan->keep, &plan->n_keep, diagnostics.fd);
 	if (plan->opt->pidfile) {
 		path_parent(parent, plan->opt->pidfile);
-		plan->pidfile_parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		plan->pidfile_parent_fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (plan->pidfile_parent_fd == -1)
 			die_of_step(plan, STEP_PIDFILE_OPEN, errno);
 		fds_insert(plan->keep, &plan->n_keep, plan->pidfile_parent_fd);
@@ -3512,7 +3559,6 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		.launcher = getpid()};
 	struct attempt attempt = {.daemon = 0};
 
-	refuse_set_user_id();
 	/* The number is taken, so that no file that we open gets it. */
 	if (opt->notify_fd != -1 && fcntl(opt->notify_fd, F_GETFD) == -1 &&
 		dup2(STDIN_FILENO, opt->notify_fd) == -1)
@@ -3559,7 +3605,8 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		await_ready_or_die(&plan, &attempt);
 	if (logger_ends(0, "before the daemon was up") ||
 		(opt->print_pid && !print_pid(attempt.daemon))) {
-		end_family(&attempt);
+		if (!end_family(&attempt))
+			complain("pid %ld cannot be ended", (long)attempt.daemon);
 		bury(&plan, &attempt);
 		return EXIT_SETUP;
 	}
@@ -3626,7 +3673,7 @@ static void describe_process(pid_t pid, char *text, size_t size)
 
 static int status_of(const struct options *opt, const char *path)
 {
-	char details[1024] = "", line[PATH_MAX + sizeof details];
+	char details[1024] = "", line[PATH_MAX + sizeof details + 64];
 	char who[32];
 	const bool several = opt->n_pidfiles > 1;
 	struct owner owner;
@@ -3639,7 +3686,8 @@ static int status_of(const struct options *opt, const char *path)
 	}
 	if (diagnostics.verbose && owner.running && owner.pid)
 		describe_process(owner.pid, details, sizeof details);
-	size = (size_t)snprintf(line, PATH_MAX, "%s%s", several ? path : "", several ? ": " : "");
+	size = (size_t)snprintf(line, sizeof line, "%s%s", several ? path : "",
+		several ? ": " : "");
 	if (owner.running)
 		snprintf(line + size, sizeof line - size, "running (%s)%s",
 			owner_text(who, owner.pid), details);
@@ -3714,8 +3762,10 @@ static bool target_find(struct target *target)
 			complain_of_step(target->path, step);
 		else if (owner->running && owner->pid == pid)
 			return true;
-		else
+		else {
 			target->ended = true;
+			owner->exists &= !owner->running; /* or else the file is another's by now */
+		}
 	} else
 		target->ended = true;
 	return false;
@@ -3810,7 +3860,8 @@ static void await_targets(struct target *targets, size_t count, int64_t deadline
 			break;
 		if (!all_watched)
 			left = earliest(left, POLL_INTERVAL);
-		poll(events, (nfds_t)count, poll_timeout(left));
+		if (poll(events, (nfds_t)count, poll_timeout(left)) == -1)
+			nap(NAP); /* there are more than RLIMIT_NOFILE allows */
 	}
 	free(events);
 }
@@ -3902,6 +3953,13 @@ static const char help[] =
 	"  daemonize --ok-if-running -p /run/app.pid -u www -- /usr/local/bin/app\n"
 	"  daemonize -s 2 -p app.pid ./server && daemonize --stop -p app.pid\n";
 
+/* Dies if we run with another's privileges: a start would make anybody root, a stop reach anybody's daemon. */
+static void refuse_set_user_id(void)
+{
+	if (getuid() != geteuid() || getgid() != getegid())
+		die(EXIT_SETUP, "%s", "will not run set-user-ID or set-group-ID");
+}
+
 int main(int argc, char **argv)
 {
 	struct options opt;
@@ -3909,6 +3967,8 @@ int main(int argc, char **argv)
 
 	options_parse(&opt, argc, argv); /* opens nothing */
 	missing_fds = ensure_standard_fds();
+	if (opt.mode != MODE_HELP && opt.mode != MODE_VERSION)
+		refuse_set_user_id();
 	switch (opt.mode) {
 	case MODE_HELP: return print_or_die(help);
 	case MODE_VERSION: return print_or_die("daemonize " VERSION "\n");

@@ -82,8 +82,9 @@ read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind
 
 # ---- A volume that is shared ----
 
-# with_bystander NAME PID: a process of that container has this number.
+# with_bystander NAME PID: a process of that container has this number; younger than the pidfile by what can be seen.
 with_bystander() {
+	sleep 0.1
 	in_ "$1" sh -c 'echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid && exec setsid -f sleep 600' sh "$2"
 	wait_until 10 in_ "$1" grep -q sleep "/proc/$2/comm"
 }

@@ -530,6 +530,14 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	[ ! -e empty ]
 }
 
+@test "--status of several says it of one whose path is as long as can be" {
+	long=$(printf 'a/%.0s' {1..2046})xx
+	expect "${#long}" 4094
+	run -3 daemonize --status -p "$long" -p app.pid
+	expect "${lines[0]}" "$long: not running"
+	expect "${lines[1]}" "app.pid: not running"
+}
+
 # bats test_tags=needs:pidfd,no-valgrind
 @test "--stop watches: it does not poll" {
 	need strace

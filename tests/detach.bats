@@ -244,6 +244,15 @@ runs() {
 	[ "$(field sid)" != "$(field pid)" ]
 }
 
+@test "a caller whose children are in another PID namespace is told that it cannot start there" {
+	need_root
+	need unshare
+	fails 1 "daemonize: cannot fork: children are in another PID namespace; unshare(1) has --fork for that" \
+		unshare --pid -- daemonize -p app.pid target dump "$report"
+	[ ! -e app.pid ]
+	nothing_runs
+}
+
 # bats test_tags=needs:native
 @test "a caller in a PID namespace with the /proc of another is told that its daemon runs" {
 	need_root

@@ -209,6 +209,30 @@ hears() { nth=$(nth read pipe: daemonize true) && injected=inject=read:$1:when=$
 	expect "$(cat app.pid)" stale
 }
 
+@test "-f that cannot lock what it has just written removes it" {
+	on=("$T/app.pid")
+	cannot 1 "cannot open pidfile '$T/app.pid': Too many open files" inject=openat,open:error=EMFILE:when=3 -- \
+		daemonize -f -p "$T/app.pid" true
+	no_pidfile
+	nth=$(nth fcntl F_SETLKW daemonize -f -p "$T/app.pid" true)
+	rm -f app.pid
+	on=()
+	cannot 1 "cannot lock pidfile '$T/app.pid': No locks available" "inject=fcntl:error=ENOLCK:when=$nth" -- \
+		daemonize -f -p "$T/app.pid" true
+	no_pidfile
+}
+
+@test "-f with too few fds fails, and leaves no pidfile" {
+	for few in 4 5 6 7 8 9; do
+		status=0
+		sh -c 'exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-; ulimit -n "$1"; exec daemonize -f -p app.pid true' sh $few || status=$?
+		echo "$few fds: status $status"
+		[ "$status" = 0 ] || no_pidfile
+		rm -f app.pid
+	done
+	expect "$status" 0
+}
+
 @test "-f tells it also where no fd from 10 up can be had" {
 	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- \
 		target with --nofile 8 -- daemonize -f -p "$T/app.pid" true
@@ -587,9 +611,9 @@ clearing() {
 # The one that was started as "slow": the first that strace has seen.
 launcher() { awk 'NR == 1 { print $1 }' "$T/trace"; }
 
-# loses: the slow one waits for another's end, since that was faster.
+# loses OPTION...: the slow one waits for another's end, since that was faster.
 loses() {
-	slow inject=setsid -v -w 60 -p "$T/app.pid"
+	slow inject=setsid -v -w 60 -p "$T/app.pid" "$@"
 	halted setsid
 	daemonize -p app.pid sleep 600
 	wait_until 10 grep -q "waiting for the other to end" "$T/said"
@@ -601,6 +625,14 @@ loses() {
 	wait_until 10 grep -q "'target' is up" "$T/said"
 	reported "$report"
 	expect "$(cat app.pid)" "$pid"
+}
+
+@test "a start that has lost a race and waits keeps its two commands for the logs apart" {
+	loses -o '|cat >out' -e '|cat >err'
+	daemonize --stop -p app.pid
+	wait_until 10 grep -q "'target' is up" "$T/said"
+	reported "$report"
+	[ "$(readlink "/proc/$pid/fd/1")" != "$(readlink "/proc/$pid/fd/2")" ]
 }
 
 @test "a start that has lost a race and waits can be interrupted" {
@@ -637,7 +669,8 @@ loses() {
 	kill -KILL "$pid"
 	wait_until 10 gone "$pid"
 	rm "$report"
-	start -p app.pid
+	daemonize -p app.pid target closeall "$report"
+	reported "$report"
 	slow_ends 0 ""
 	alive "$pid"
 	expect "$(cat app.pid)" "$pid"

@@ -10,7 +10,7 @@ with_users() {
 	need_root
 	need unshare
 	cat /etc/passwd - >"$T/passwd" <<-END
-		app:x:54321:54321:an app:/srv/app:/bin/false
+		app:x:54321:54321:an app:/srv/app:/bin/bash
 		bare:x:54322:54322::/srv/bare:
 	END
 	cat /etc/group - >"$T/group" <<-END
@@ -203,7 +203,18 @@ refused_as_nobody() {
 	expect "$(field env.HOME)" /srv/app
 	expect "$(field env.USER)" app
 	expect "$(field env.LOGNAME)" app
-	expect "$(field env.SHELL)" /bin/false
+	expect "$(field env.SHELL)" /bin/bash
+}
+
+@test "a user who may not log in has /bin/sh, so that what the daemon runs by \$SHELL does run" {
+	with_users
+	for shell in /bin/false /usr/sbin/nologin nologin; do
+		sed -i "/^app:/ s|[^:]*$|$shell|" passwd
+		start -u app
+		expect "$(field env.SHELL)" /bin/sh
+		kill "$pid"
+		rm "$report"
+	done
 }
 
 @test "a user without a shell has /bin/sh" {
@@ -374,6 +385,12 @@ refused_as_nobody() {
 	chmod u+s "$T/bin/daemonize"
 	fails 1 "daemonize: *set-user-ID*" as_nobody daemonize -p "$T/pub/app.pid" target dump "$report"
 	expect "$(ls "$T/pub")" ""
+	"$T/bin/daemonize" -p app.pid sleep 60
+	for ask in --status --stop "--signal KILL"; do
+		# shellcheck disable=SC2086 # an option and its value
+		fails "$([ "$ask" = --status ] && echo 4 || echo 1)" "daemonize: *set-user-ID*" as_nobody daemonize $ask -p app.pid
+	done
+	alive "$(cat app.pid)"
 }
 
 # bats test_tags=no-valgrind

@@ -175,6 +175,13 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	holds "$pid"
 }
 
+@test "a daemon that closes every fd is found running where files have times of whole seconds" {
+	daemonize -p app.pid target closeall "$report"
+	reported "$report"
+	touch -d "@$(stat -c %Y app.pid)" app.pid
+	refuses "pid $pid" -p app.pid
+}
+
 @test "a daemon that opens and closes its own pidfile is found running" {
 	daemonize -p app.pid target openclose "$T/app.pid" "$report"
 	reported "$report"
@@ -389,6 +396,14 @@ hands_off() {
 	cmp app bin/target
 }
 
+@test "so is one that is the command inside of -R" {
+	mkdir -p root/bin
+	cp bin/target root/bin/app
+	fails 2 "daemonize: '*app' is the command. *" daemonize -R root -p "$T/root/bin/app" /bin/app dump "$report"
+	fails 2 "daemonize: '*app' is the command. *" daemonize -R root -O root/bin/app /bin/app dump "$report"
+	cmp root/bin/app bin/target
+}
+
 @test "a directory is refused" {
 	mkdir app.pid
 	hands_off 'not a regular file' app.pid
@@ -479,10 +494,13 @@ hands_off() {
 
 @test "a pidfile beyond the limit on file sizes is told, and none is left" {
 	for option in -p -fp; do
-		# Standard error is a pipe, which has no such limit.
-		run -1 bash -o pipefail -c '(ulimit -f 0 && exec "$@") 2>&1 | cat' sh daemonize $option app.pid true
-		expect "$output" "daemonize: cannot write pidfile 'app.pid': File too large"
-		[ ! -e app.pid ]
+		# With 1, a part of the number can be written.
+		for bytes in 0 1; do
+			# Standard error is a pipe, which has no such limit.
+			run -1 bash -o pipefail -c 'prlimit --fsize="$0" "$@" 2>&1 | cat' $bytes daemonize $option app.pid true
+			expect "$output" "daemonize: cannot write pidfile 'app.pid': File too large"
+			[ ! -e app.pid ]
+		done
 	done
 }
 
@@ -573,11 +591,12 @@ leaves_none() {
 
 # ---- -l, as bmc/daemonize has it ----
 
-@test "-f needs a directory that it can open, to take the pidfile away again" {
+@test "-f takes the pidfile away again from a directory that it cannot read" {
 	mkdir -m 333 blind
 	! is_root || chown nobody blind
-	fails 1 "daemonize: cannot open pidfile 'blind/app.pid': Permission denied" \
-		as_nobody daemonize -f -p blind/app.pid true
+	printf '\177ELF\0\0\0\0broken' >broken
+	chmod +x broken
+	fails 126 "daemonize: cannot execute './broken': *" as_nobody daemonize -f -p blind/app.pid ./broken
 	[ ! -e blind/app.pid ]
 }
 
@@ -636,6 +655,11 @@ is_locked() { ! flock --nonblock "$1" true; }
 	run -3 daemonize -l app.lock true
 	end_daemon
 	expect "$(state_of app.lock)" "$before"
+}
+
+@test "-l makes a file that no other user can lock, and so keep the next start from happening" {
+	(umask 0 && start -l app.lock)
+	expect "$(stat -c %a app.lock)" 600
 }
 
 @test "-l makes the file" {

@@ -857,6 +857,11 @@ notified_on() {
 		--clear-groups -- daemonize --notify -t 0.5 become --reuid=0 target dump "$report"
 	reported "$report"
 	expect "$stderr" "* pid $pid cannot be ended"
+	kill -KILL "$pid"
+	rm "$report"
+	run -1 --separate-stderr timeout -s KILL 20 setpriv --reuid=nobody --clear-groups -- sh -c 'exec daemonize -P become --reuid=0 target dump "$1" >/dev/full' sh "$report"
+	reported "$report"
+	expect "${stderr_lines[-1]}" "daemonize: pid $pid cannot be ended"
 }
 
 @test "a child that the caller had before is not the daemon's, and lives on" {
@@ -948,6 +953,17 @@ interrupted_by() {
 	fails 1 "daemonize: cannot print the PID: *" \
 		sh -c 'exec daemonize -P -s 0.1 -p "$1/app.pid" target dump "$2" >/dev/full' sh "$T" "$report"
 	nothing_is_left
+}
+
+@test "a start whose command for the logs ends spares a child that the caller had before" {
+	need strace
+	fails 1 "daemonize: cannot start '|sleep 1': it ended before the daemon was up*" \
+		sh -c 'target dump "$1" >/dev/null 2>&1 3>&- &
+		while [ ! -e "$1" ]; do sleep 0.02; done
+		exec strace -D -f -qq -o trace -e inject=chdir:delay_enter=3000000 daemonize -o "|sleep 1" target dump "$2"' \
+		sh "$T/pub/bystander" "$report"
+	reported "$T/pub/bystander"
+	expect "$(ours)" "$pid"
 }
 
 @test "a start that cannot print the PID spares a child that the caller had before" {

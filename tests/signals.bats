@@ -89,6 +89,17 @@ load helper
 	nothing_runs
 }
 
+# bats test_tags=needs:native
+@test "a signal that libc keeps for itself is not ignored either" {
+	[ "$(uname -m)" = x86_64 ] || skip "needs x86-64"
+	need perl
+	# rt_sigaction(2)
+	caller=(perl -e 'for my $n (32 .. 34) { my $number = $n; my $ignore = pack("QQQQ", 1, 0, 0, 0);
+		syscall(13, $number, $ignore, 0, 8) == 0 or die } exec @ARGV')
+	start
+	expect "$(awk '/^SigIgn:/ { print $2 }' "/proc/$pid/status")" 0000000000380000
+}
+
 @test "what is no signal is refused" {
 	for signal in NOSUCH SIG SIGSIGHUP HUPX 0 -1 999 1x 0x1 RTMIN+99 RTMAX+1 RTMIN-1 RTMIN+ RTMINUS \
 		RTMIN+64 RTMAX-64; do

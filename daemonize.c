@@ -2853,10 +2853,10 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 		/* What cannot be heard must not run. Until they are reaped, the PIDs are ours. */
 		attempt->failure =
 			(struct report){.step = STEP_CHANNEL, .failed = true, .error = errno};
-		/* Whatever it reports says who it is. */
-		if (!attempt->daemon &&
+		while (!attempt->daemon &&
 			read(channel[0], &next, sizeof next) == (ssize_t)sizeof next)
-			attempt->daemon = next.pid;
+			if (next.step == STEP_BORN)
+				attempt->daemon = next.pid;
 		if (attempt->daemon) {
 			kill(attempt->daemon, SIGKILL);
 			kill(-attempt->daemon, SIGKILL);

@@ -859,7 +859,8 @@ notified_on() {
 	expect "$stderr" "* pid $pid cannot be ended"
 	kill -KILL "$pid"
 	rm "$report"
-	run -1 --separate-stderr timeout -s KILL 20 setpriv --reuid=nobody --clear-groups -- sh -c 'exec daemonize -P become --reuid=0 target dump "$1" >/dev/full' sh "$report"
+	run -1 --separate-stderr timeout -s KILL 60 setpriv --reuid=nobody --clear-groups -- \
+		daemonize -s 2 -o '|sleep 1' become --reuid=0 target dump "$report"
 	reported "$report"
 	expect "${stderr_lines[-1]}" "daemonize: pid $pid cannot be ended"
 }

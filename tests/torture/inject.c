@@ -137,6 +137,7 @@ static const struct {
 	{CALL(geteuid), ""},
 	{CALL(getgid), ""},
 	{CALL(getpid), ""},
+	{CALL(getppid), ""},
 	{CALL(gettid), ""},
 	{CALL(getuid), ""},
 	{CALL(lseek), ""},

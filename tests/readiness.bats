@@ -964,7 +964,8 @@ interrupted_by() {
 		exec strace -D -f -qq -o trace -e inject=chdir:delay_enter=3000000 daemonize -o "|sleep 1" target dump "$2"' \
 		sh "$T/pub/bystander" "$report"
 	reported "$T/pub/bystander"
-	expect "$(ours)" "$pid"
+	alone() { expect "$(ours)" "$pid"; }
+	wait_until 10 alone # strace ends last
 }
 
 @test "a start that cannot print the PID spares a child that the caller had before" {

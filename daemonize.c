@@ -1871,6 +1871,13 @@ static enum step pidfile_open(const char *path, int flags, const struct identity
 	return STEP_DONE;
 }
 
+static bool is_new(const struct stat *file)
+{
+	const int64_t written = file->st_mtim.tv_sec * NANOSECONDS + file->st_mtim.tv_nsec;
+
+	return clock_read(CLOCK_REALTIME) - written < BUSY_LIMIT;
+}
+
 /* Says who has the pidfile; nothing on disk changes. Returns the failed step, errno set. */
 static enum step pidfile_look(const char *path, const struct identity *id, struct owner *owner)
 {
@@ -1904,9 +1911,13 @@ static enum step pidfile_look(const char *path, const struct identity *id, struc
 	owner->running = lock.l_type == F_RDLCK ||
 			 (!owner->locked && pidfile_number_runs(owner->number, getpid(), &status));
 	owner->write_locked = lock.l_type == F_WRLCK;
-	/* One who writes or removes the file, or one who may yet fail before it has exec'd. */
+	/*
+	 * One who writes or removes the file, or one who may yet fail before it has exec'd, and be
+	 * between its two locks: then the file is new.
+	 */
 	owner->changing = owner->write_locked ||
-			  (owner->locked && process_read(owner->pid, &process) && !process.execed);
+			  (owner->running && (owner->locked || is_new(&status)) &&
+				  process_read(owner->pid, &process) && !process.execed);
 	close(fd);
 	return STEP_DONE;
 }

@@ -370,6 +370,19 @@ has_the_lock() {
 	expect "$(grep -c "^fd.*$T/app[.]pid" "$report")" 1
 }
 
+# bats test_tags=needs:proc
+@test "a stop that comes between the two locks of a start waits for what the start comes to" {
+	strace -f -qq -o "$T/dry" -e trace=fcntl daemonize -p "$T/app.pid" true
+	rm -f app.pid
+	nth=$(awk '{ n[$1]++ } /F_SETLKW/ { print n[$1]; exit }' "$T/dry")
+	faulty "inject=fcntl:when=$nth:delay_enter=500000" -- daemonize -s 0.1 -p "$T/app.pid" \
+		target dump "$report" >"$T/said" 2>&1 &
+	slow=$!
+	wait_until 10 test -s app.pid
+	daemonize --stop -p app.pid
+	slow_ends '@(0|4)' "*" # not "killed before it was executed"
+}
+
 @test "a daemon named by the file just before it is locked has won" {
 	slow inject=setsid -p "$T/app.pid"
 	halted setsid

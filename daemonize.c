@@ -1752,6 +1752,12 @@ static bool process_is_alive(pid_t pid)
 	return !process_has_ended(pid);
 }
 
+/* When the file was written, in nanoseconds of the wall clock. */
+static int64_t written_at(const struct stat *file)
+{
+	return file->st_mtim.tv_sec * NANOSECONDS + file->st_mtim.tv_nsec;
+}
+
 /*
  * Whether the process began after the file was written, so that the file cannot mean it. The
  * kernel counts the start in ticks, rounded down; the file's time may lag by its own tick, or is
@@ -1761,14 +1767,13 @@ static bool process_is_younger(pid_t pid, const struct stat *file)
 {
 	const int64_t tick = NANOSECONDS / sysconf(_SC_CLK_TCK);
 	struct process process;
-	int64_t boot, begun, written;
+	int64_t boot, begun;
 
 	if (!process_read(pid, &process))
 		return false;
 	boot = clock_read(CLOCK_REALTIME) - clock_read(CLOCK_BOOTTIME);
 	begun = boot + (int64_t)process.start * tick;
-	written = file->st_mtim.tv_sec * NANOSECONDS + file->st_mtim.tv_nsec;
-	return begun > written + (file->st_mtim.tv_nsec ? tick : 2 * NANOSECONDS);
+	return begun > written_at(file) + (file->st_mtim.tv_nsec ? tick : 2 * NANOSECONDS);
 }
 
 /* Nanoseconds, NEVER or less than none, as poll(2) wants them. */
@@ -1873,9 +1878,7 @@ static enum step pidfile_open(const char *path, int flags, const struct identity
 
 static bool is_new(const struct stat *file)
 {
-	const int64_t written = file->st_mtim.tv_sec * NANOSECONDS + file->st_mtim.tv_nsec;
-
-	return clock_read(CLOCK_REALTIME) - written < BUSY_LIMIT;
+	return clock_read(CLOCK_REALTIME) - written_at(file) < BUSY_LIMIT;
 }
 
 /* Says who has the pidfile; nothing on disk changes. Returns the failed step, errno set. */

@@ -125,6 +125,7 @@ enum {
 #define AT_ONCE (2 * NANOSECONDS)	 /* who exits with 0 before that may be in the background */
 #define HEAR_OUT (NANOSECONDS / 2)	 /* for one who says READY=1 and has more to say */
 #define LOGGER_TRIAL (NANOSECONDS / 10)	 /* a logger that ends before that cannot have started */
+#define STARTING_NAME "daemonize start"	 /* of a process, in the 15 letters that there are */
 #define TERM_GRACE (5 * NANOSECONDS)	 /* for a start that has failed, after TERM, and KILL */
 
 /*
@@ -151,6 +152,7 @@ enum step {
 	STEP_PIDFILE_READ,
 	STEP_PIDFILE_LOCK,
 	STEP_PIDFILE_LOST,
+	STEP_PIDFILE_REPLACE,
 	STEP_PIDFILE_WRITE,
 	STEP_TRUNCATE,
 	STEP_CHROOT,
@@ -196,6 +198,7 @@ static const struct {
 	[STEP_PIDFILE_READ] = {OF_PIDFILE, "read pidfile", NULL, NULL},
 	[STEP_PIDFILE_LOCK] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
 	[STEP_PIDFILE_LOST] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
+	[STEP_PIDFILE_REPLACE] = {OF_PIDFILE, "replace pidfile", NULL, NULL},
 	[STEP_PIDFILE_WRITE] = {OF_PIDFILE, "write pidfile", NULL,
 		"took the lock of, and wrote the PID into, pidfile"},
 	[STEP_TRUNCATE] = {OF_NOTHING, "truncate the logs", NULL, "truncated the logs"},
@@ -277,6 +280,7 @@ struct plan {
 	size_t n_keep;
 	int lock_fd;	       /* carries the pidfile's lock; -1: not yet */
 	int pidfile_parent_fd; /* in the foreground: the pidfile's directory */
+	char draft[PATH_MAX];  /* the pidfile, until it is complete */
 	pid_t launcher;
 	int64_t wait_deadline;
 	int ready_fd;	    /* the launcher's end of --notify or --notify-fd; -1: none */
@@ -298,18 +302,28 @@ struct process {
 	char state;
 	pid_t parent;
 	pid_t session;
-	bool execed; /* it has called exec since it was forked */
+	bool execed; /* it has called exec since it was forked, or is no longer us */
+	bool kernel; /* it is a thread of the kernel's */
 	long threads;
 	unsigned long long start; /* clock ticks since boot */
 };
 
-/* Who has a pidfile: what its lock says, or else the number in it. */
+/* Who has a pidfile: what its lock says, or else the number in it. From PIDFILE_CHANGING on, somebody does. */
+enum pidfile_state {
+	PIDFILE_ABSENT,
+	PIDFILE_STALE,
+	PIDFILE_CHANGING, /* locked for writing, for the moment that a claim or a removal takes */
+	PIDFILE_STARTING, /* its owner has yet to execute the command */
+	PIDFILE_LOCKED,	  /* as a daemon locks it */
+	PIDFILE_ORPHANED, /* likewise, but who took the lock does not hold it: a child of it does */
+	PIDFILE_NUMBERED, /* not locked, but the number in it is that of a living process */
+};
+
+enum seen { UNSEEN, SEEN_NOT, SEEN };
+
 struct owner {
-	bool exists;   /* the file does */
-	bool running;  /* who has it lives, and has it for good */
-	bool changing; /* it is about to be settled whether somebody runs */
-	bool write_locked;
-	bool locked;
+	enum pidfile_state state;
+	enum seen open;	    /* whether the process has the file open */
 	pid_t pid;	    /* 0: in another PID namespace */
 	pid_t number;	    /* what the file says */
 	struct stat status; /* the file's */
@@ -402,6 +416,11 @@ static void *grow_or_die(void *array, size_t count, size_t size)
 	if (!grown)
 		die(EXIT_SETUP, "cannot allocate memory: %s", strerror(errno));
 	return grown;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /* ---- System shims: every #ifdef of the program is here ------------------------------------ */
@@ -645,8 +664,9 @@ static bool process_read(pid_t pid, struct process *process)
 {
 #if defined(__linux__) && !defined(NO_PROC)
 	enum { STATE = 3, PARENT, GROUP, SESSION, FLAGS = 9, THREADS = 20, START = 22 };
-	enum { FORKED_NO_EXEC = 0x40 };
+	enum { FORKED_NO_EXEC = 0x40, KERNEL_THREAD = 0x200000 }; /* PF_* in linux/sched.h */
 	char text[1024], *word;
+	bool starting;
 	ssize_t size;
 	int fd;
 
@@ -663,6 +683,9 @@ static bool process_read(pid_t pid, struct process *process)
 	text[size] = '\0';
 	/* The second field is the command's name, in parentheses, and may hold any character. */
 	word = strrchr(text, ')');
+	starting =
+		word && word - text > (ptrdiff_t)sizeof STARTING_NAME &&
+		!memcmp(word - (sizeof STARTING_NAME - 1), STARTING_NAME, sizeof STARTING_NAME - 1);
 	for (int field = STATE; word && field <= START; field++) {
 		word = strchr(word + 1, ' ');
 		if (!word)
@@ -673,9 +696,10 @@ static bool process_read(pid_t pid, struct process *process)
 			process->parent = (pid_t)strtol(word, NULL, 10);
 		else if (field == SESSION)
 			process->session = (pid_t)strtol(word, NULL, 10);
-		else if (field == FLAGS)
-			process->execed = !(strtoul(word, NULL, 10) & FORKED_NO_EXEC);
-		else if (field == THREADS)
+		else if (field == FLAGS) {
+			process->execed = !starting && !(strtoul(word, NULL, 10) & FORKED_NO_EXEC);
+			process->kernel = strtoul(word, NULL, 10) & KERNEL_THREAD;
+		} else if (field == THREADS)
 			process->threads = strtol(word, NULL, 10);
 		else if (field == START)
 			process->start = strtoull(word, NULL, 10);
@@ -686,6 +710,49 @@ static bool process_read(pid_t pid, struct process *process)
 	(void)process;
 	return false;
 #endif
+}
+
+/* With -f, until the command is executed: to tell who looks that this process is not the daemon yet. */
+static void process_name_starting(void)
+{
+#if defined(__linux__)
+	prctl(PR_SET_NAME, STARTING_NAME, 0, 0, 0);
+#endif
+}
+
+/*
+ * Whether the process has the file open, probably as `likely`; UNSEEN where we may not, or cannot,
+ * know. proc_pid_fd(5)
+ */
+static enum seen process_has_open(pid_t pid, int likely, const struct stat *file)
+{
+	enum seen seen = SEEN_NOT;
+	struct process process;
+	const struct dirent *entry;
+	struct stat status;
+	char path[64];
+	DIR *list;
+
+	/* What else it has open may be on a file system that does not answer. */
+	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)pid, likely);
+	if (!process_read(pid, &process))
+		return kill(pid, 0) == -1 && errno == ESRCH ? SEEN_NOT : UNSEEN;
+	if (process.state == 'Z' && process.threads > 1)
+		return UNSEEN; /* the first thread is gone, and the others have the fds */
+	if (stat(path, &status) == 0 && same_file(&status, file))
+		return SEEN;
+	snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+	list = opendir(path);
+	if (!list)
+		return UNSEEN;
+	while (seen == SEEN_NOT && (errno = 0, entry = readdir(list)))
+		if (fstatat(dirfd(list), entry->d_name, &status, 0) == 0 &&
+			same_file(&status, file))
+			seen = SEEN;
+	if (seen == SEEN_NOT && errno)
+		seen = UNSEEN;
+	closedir(list);
+	return seen;
 }
 
 /* Whether one of its threads has any, as far as is known. proc_pid_task(5) */
@@ -1400,11 +1467,6 @@ static void verbose_step(const struct plan *plan, enum step step)
 		verbose("%s", steps[step].done);
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 /* Writes path, made absolute by directory (NULL: the current one) and without leading "./". */
 static void path_absolute_or_die(char result[PATH_MAX], const char *directory, const char *path)
 {
@@ -1752,10 +1814,14 @@ static bool process_is_alive(pid_t pid)
 	return !process_has_ended(pid);
 }
 
-/* When the file was written, in nanoseconds of the wall clock. */
+/* When the file was written, in nanoseconds of the wall clock, which count to the year 2262. */
 static int64_t written_at(const struct stat *file)
 {
-	return file->st_mtim.tv_sec * NANOSECONDS + file->st_mtim.tv_nsec;
+	const int64_t seconds = file->st_mtim.tv_sec, most = INT64_MAX / NANOSECONDS - 1;
+
+	if (seconds > most || seconds < -most)
+		return seconds > 0 ? INT64_MAX : INT64_MIN;
+	return seconds * NANOSECONDS + file->st_mtim.tv_nsec;
 }
 
 /*
@@ -1766,6 +1832,7 @@ static int64_t written_at(const struct stat *file)
 static bool process_is_younger(pid_t pid, const struct stat *file)
 {
 	const int64_t tick = NANOSECONDS / sysconf(_SC_CLK_TCK);
+	const int64_t slack = file->st_mtim.tv_nsec ? tick : 2 * NANOSECONDS;
 	struct process process;
 	int64_t boot, begun;
 
@@ -1773,7 +1840,7 @@ static bool process_is_younger(pid_t pid, const struct stat *file)
 		return false;
 	boot = clock_read(CLOCK_REALTIME) - clock_read(CLOCK_BOOTTIME);
 	begun = boot + (int64_t)process.start * tick;
-	return begun > written_at(file) + (file->st_mtim.tv_nsec ? tick : 2 * NANOSECONDS);
+	return begun - slack > written_at(file);
 }
 
 /* Nanoseconds, NEVER or less than none, as poll(2) wants them. */
@@ -1805,16 +1872,19 @@ static bool poll_until(int fd, int64_t deadline)
 /* ---- The pidfile -------------------------------------------------------------------------- *
  *
  * The lock is the truth, the number a convenience. A write lock is held for the few calls in
- * which a file is judged and written, or removed; a read lock by the daemon while it lives:
+ * which a file is judged and replaced, or removed; a read lock by the daemon while it lives:
  *
- *   pidfile_take        lock for writing; judge the old number; write ours; let go, since the
- *   (in the daemon)     daemon must not keep a writable fd, and closing it drops the lock; lock
- *                       a read-only fd; read the number back. If it is not ours, another
- *                       starter was faster in the gap, and has won.
+ *   pidfile_take        lock for writing what has the name, or an empty file made for that; judge
+ *   (in the daemon)     its number; write ours into a new file, lock that for reading, on a
+ *                       read-only fd; and rename it into place. Nobody else ever has an fd with
+ *                       which to write to it, and who sees it sees it complete and locked.
  *   pidfile_look        who holds the lock? If nobody, is the number of a living process that
  *   (in the launcher)   is not younger than the file? A daemon that closes all its fds, or its
  *                       own pidfile, has lost its lock but not its place.
  *   pidfile_remove      lock for writing; only if the file still names the daemon that is gone.
+ *
+ * Where the directory takes no new file, the old one is written in place if only we can have it
+ * open for writing: see pidfile_rewrite.
  */
 
 static int lock_record(int fd, int command, short type, struct flock *found)
@@ -1827,14 +1897,18 @@ static int lock_record(int fd, int command, short type, struct flock *found)
 	return result;
 }
 
-/* Returns the PID in the file; 0 if what is there is none; -1 if it cannot be read. */
-static pid_t pidfile_number(int fd)
+/*
+ * Returns the PID in the file's first line; 0 if what is there is none; -1 if it cannot be read.
+ * `pure`: there is nothing but digits, and at most a newline.
+ */
+static pid_t pidfile_number(int fd, bool *pure)
 {
 	char text[32];
 	ssize_t size = pread(fd, text, sizeof text - 1, 0);
 	unsigned long number;
 	char *end;
 
+	*pure = false;
 	if (size <= 0)
 		return (pid_t)size;
 	text[size] = '\0';
@@ -1842,17 +1916,25 @@ static pid_t pidfile_number(int fd)
 		return 0;
 	errno = 0;
 	number = strtoul(text, &end, 10);
+	*pure = is_digit(*text) && end + (*end == '\n') == text + size;
+	end += strspn(end, " \t\r");
 	/* Nor may it go on beyond what has been read. */
 	if (errno || number > INT_MAX ||
-		(end < text + size ? !isspace((unsigned char)*end) : size == sizeof text - 1))
+		(end < text + size ? *end != '\n' : size == sizeof text - 1))
 		return 0;
 	return (pid_t)number;
 }
 
-/* The rule for a file that nobody has locked. Neither we nor our launcher can be meant. */
+/*
+ * The rule for a file that nobody has locked. Neither we nor our launcher can be meant, nor what
+ * has no executable.
+ */
 static bool pidfile_number_runs(pid_t number, pid_t launcher, const struct stat *file)
 {
+	struct process process;
+
 	return number > 1 && number != launcher && number != getpid() && process_is_alive(number) &&
+	       !(process_read(number, &process) && process.kernel) &&
 	       !process_is_younger(number, file);
 }
 
@@ -1876,53 +1958,126 @@ static enum step pidfile_open(const char *path, int flags, const struct identity
 	return STEP_DONE;
 }
 
+/* A time ahead of the clock, which was reset, says nothing. */
+static bool is_in_future(const struct stat *file)
+{
+	return written_at(file) > clock_read(CLOCK_REALTIME);
+}
+
 static bool is_new(const struct stat *file)
 {
-	return clock_read(CLOCK_REALTIME) - written_at(file) < BUSY_LIMIT;
+	return !is_in_future(file) && clock_read(CLOCK_REALTIME) - BUSY_LIMIT < written_at(file);
+}
+
+/* Or else the process may have ended just now, and the lock with it. */
+static bool still_locked_by(int fd, pid_t pid)
+{
+	struct flock lock;
+
+	return lock_record(fd, F_GETLK, F_WRLCK, &lock) == 0 && lock.l_type == F_RDLCK &&
+	       lock.l_pid == pid;
+}
+
+/* Who has the file: what pidfile_look() says of one that is open. */
+static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
+{
+	struct process process;
+	struct flock lock;
+
+	do {
+		if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
+			return PIDFILE_ABSENT;
+		owner->pid = lock.l_type == F_UNLCK ? owner->number
+			     : lock.l_pid > 0	    ? lock.l_pid
+						    : 0;
+		if (lock.l_type == F_WRLCK)
+			return PIDFILE_CHANGING;
+		if (lock.l_type == F_UNLCK &&
+			!pidfile_number_runs(owner->number, getpid(), &owner->status))
+			return PIDFILE_STALE;
+		/* One that writes in place has no lock for a moment: then the file is new. */
+		if ((lock.l_type == F_RDLCK || is_new(&owner->status)) &&
+			process_read(owner->pid, &process) && !process.execed)
+			return PIDFILE_STARTING;
+		if (lock.l_type == F_UNLCK)
+			return PIDFILE_NUMBERED;
+		if (owner->pid)
+			owner->open = process_has_open(owner->pid, FIRST_LOCK_FD, &owner->status);
+	} while (owner->open == SEEN_NOT && !still_locked_by(fd, owner->pid));
+	return owner->open == SEEN_NOT ? PIDFILE_ORPHANED : PIDFILE_LOCKED;
 }
 
 /* Says who has the pidfile; nothing on disk changes. Returns the failed step, errno set. */
 static enum step pidfile_look(const char *path, const struct identity *id, struct owner *owner)
 {
-	struct process process;
-	struct stat status;
-	struct flock lock;
+	struct stat *status = &owner->status;
 	enum step step;
-	int fd;
+	int fd, error;
+	bool pure;
 
-	*owner = (struct owner){.exists = false};
+	*owner = (struct owner){.state = PIDFILE_ABSENT};
 	/* Opening a device can be enough to make it act. */
-	if (lstat(path, &status) == -1)
+	if (lstat(path, status) == -1)
 		return errno == ENOENT ? STEP_DONE : STEP_PIDFILE_OPEN;
 	errno = EINVAL;
-	if (!S_ISREG(status.st_mode))
-		return S_ISLNK(status.st_mode) ? STEP_PIDFILE_SYMLINK : STEP_PIDFILE_TYPE;
-	step = pidfile_open(path, O_RDONLY, id, &fd, &status);
+	if (!S_ISREG(status->st_mode))
+		return S_ISLNK(status->st_mode) ? STEP_PIDFILE_SYMLINK : STEP_PIDFILE_TYPE;
+	step = pidfile_open(path, O_RDONLY, id, &fd, status);
 	if (step == STEP_PIDFILE_OPEN && fd == -1 && errno == ENOENT)
 		return STEP_DONE;
 	if (step)
 		return step;
-	owner->exists = true;
-	owner->status = status;
-	owner->number = pidfile_number(fd);
+	owner->number = pidfile_number(fd, &pure);
 	if (owner->number == -1)
-		return STEP_PIDFILE_READ;
-	if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
-		return STEP_PIDFILE_LOCK;
-	owner->locked = lock.l_type != F_UNLCK;
-	owner->pid = !owner->locked ? owner->number : lock.l_pid > 0 ? lock.l_pid : 0;
-	owner->running = lock.l_type == F_RDLCK ||
-			 (!owner->locked && pidfile_number_runs(owner->number, getpid(), &status));
-	owner->write_locked = lock.l_type == F_WRLCK;
-	/*
-	 * One who writes or removes the file, or one who may yet fail before it has exec'd, and be
-	 * between its two locks: then the file is new.
-	 */
-	owner->changing = owner->write_locked ||
-			  (owner->running && (owner->locked || is_new(&status)) &&
-				  process_read(owner->pid, &process) && !process.execed);
+		step = STEP_PIDFILE_READ;
+	else if ((owner->state = pidfile_judge(fd, owner)) == PIDFILE_ABSENT)
+		step = STEP_PIDFILE_LOCK;
+	error = errno;
 	close(fd);
-	return STEP_DONE;
+	errno = error;
+	return step;
+}
+
+/* Whether somebody has the pidfile: for good, if it was looked at until it was settled. */
+static bool owner_runs(const struct owner *owner)
+{
+	return owner->state >= PIDFILE_CHANGING;
+}
+
+/* Whether only root and we can have written what the file says. */
+static bool file_is_trusted(const struct stat *file)
+{
+	return (file->st_uid == 0 || file->st_uid == geteuid()) &&
+	       !(file->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/*
+ * Why the process that the lock or the number names may not be the daemon, but one that has got its
+ * PID since; NULL: it is. Who pins it first, and looks again afterwards, can signal it. A lock tells
+ * who took it, and a child made with CLONE_FILES keeps it beyond that one's end: so its owner must
+ * have the file open. If it has another number than the file, it must be root's or ours. Where
+ * there is no lock, or fds cannot be seen, only a number that root or we have written will do.
+ */
+static const char *owner_doubt(const struct owner *owner)
+{
+	uid_t uid;
+
+	if (owner->state == PIDFILE_ORPHANED)
+		return "the process that took its lock does not hold it";
+	if (owner->open == SEEN)
+		return owner->pid == owner->number || (process_user(owner->pid, &uid) &&
+							      (uid == 0 || uid == geteuid()))
+			       ? NULL
+			       : "another's process has locked it";
+	if (owner->pid != owner->number)
+		return "a process that it does not name has locked it";
+	if (!file_is_trusted(&owner->status))
+		return "others could have written it";
+	if (is_in_future(&owner->status))
+		return "its time is in the future";
+	return pidfile_number_runs(owner->number, getpid(), &owner->status)
+		       ? NULL
+		       : "that process is younger, or gone";
 }
 
 /*
@@ -1930,19 +2085,18 @@ static enum step pidfile_look(const char *path, const struct identity *id, struc
  * holds the lock.
  */
 static enum step pidfile_open_locked(const char *path, const struct identity *id, int *fd,
-	struct stat *status)
+	struct stat *status, bool *made)
 {
 	struct stat now;
 	enum step step;
-	bool made;
 
 	for (;; close(*fd)) {
 		/* Two opens: in a sticky directory Linux may forbid O_CREAT on another's file. */
 		step = pidfile_open(path, O_RDWR, id, fd, status);
-		made = step == STEP_PIDFILE_OPEN && *fd == -1 && errno == ENOENT;
-		if (made)
+		*made = step == STEP_PIDFILE_OPEN && *fd == -1 && errno == ENOENT;
+		if (*made)
 			step = pidfile_open(path, O_RDWR | O_CREAT | O_EXCL, id, fd, status);
-		if (made && *fd == -1 && errno == EEXIST)
+		if (*made && *fd == -1 && errno == EEXIST)
 			continue;
 		if (step)
 			return step;
@@ -1951,7 +2105,7 @@ static enum step pidfile_open_locked(const char *path, const struct identity *id
 				close(*fd);
 				return STEP_PIDFILE_LOST;
 			}
-			if (made)
+			if (*made)
 				unlink(path); /* a file system without locks: nobody has one */
 			return STEP_PIDFILE_LOCK;
 		}
@@ -1961,25 +2115,19 @@ static enum step pidfile_open_locked(const char *path, const struct identity *id
 	}
 }
 
-/* Writes our PID, and makes the file ours and readable, as umask and old owners may not. */
-static int pidfile_write(int fd, const struct stat *status)
+/* Writes our PID; the tail goes last, so that there is never a moment without a number. */
+static bool pidfile_write(int fd, bool truncate)
 {
 	char text[16];
 	int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 	ssize_t written;
 
-	if (status->st_uid != geteuid() && geteuid() == 0 && fchown(fd, 0, getegid()) == -1)
-		return -1;
-	if ((status->st_mode & 07777) != PIDFILE_MODE &&
-		(status->st_uid == geteuid() || geteuid() == 0) && fchmod(fd, PIDFILE_MODE) == -1)
-		return -1;
-	/* The tail goes last: there is never a moment without a number. */
 	for (int at = 0; at < size; at += (int)written) {
 		written = pwrite(fd, text + at, (size_t)(size - at), at);
 		if (written == -1)
-			return -1;
+			return false;
 	}
-	return status->st_size > size ? ftruncate(fd, size) : 0;
+	return !truncate || ftruncate(fd, size) == 0;
 }
 
 /* An fd from 10 up, or, where RLIMIT_NOFILE is lower than that, any. */
@@ -1994,89 +2142,148 @@ static int move_high(int fd)
 	return high;
 }
 
-/* Takes the write lock, judges the number, and writes ours. */
-static enum step pidfile_claim(const char *path, const struct identity *id, pid_t launcher, int *fd,
-	struct stat *status)
+/*
+ * Names the new file, in the directory of the pidfile, before the fork: so the launcher can remove
+ * what a daemon that was killed has left. Nobody else has the name, whatever PID namespace we are in.
+ */
+static void pidfile_name_draft(char draft[PATH_MAX], const char *path)
 {
-	enum step step = pidfile_open_locked(path, id, fd, status);
-	pid_t number;
-	int saved;
+	int size = snprintf(draft, PATH_MAX, "%s.%llx", path,
+		(unsigned long long)clock_read(CLOCK_REALTIME));
 
-	if (step)
-		return step;
-	number = pidfile_number(*fd);
-	if (number == -1)
-		return STEP_PIDFILE_READ;
-	if (pidfile_number_runs(number, launcher, status)) {
-		close(*fd);
-		return STEP_PIDFILE_LOST;
+	if (size >= PATH_MAX)
+		*draft = '\0';
+}
+
+/* Makes the new file, complete and locked, and gives it the name. */
+static enum step pidfile_replace(const char *path, const char *draft, int *lock_fd)
+{
+	int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, PIDFILE_MODE);
+	enum step step = STEP_PIDFILE_WRITE;
+	int error;
+
+	if (fd == -1)
+		return STEP_PIDFILE_REPLACE;
+	*lock_fd = -1;
+	/* Whatever the umask. */
+	if (fchmod(fd, PIDFILE_MODE) == 0 && pidfile_write(fd, false))
+		*lock_fd = open(draft, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+	error = errno;
+	close(fd);
+	errno = error;
+	if (*lock_fd != -1) {
+		*lock_fd = move_high(*lock_fd);
+		step = STEP_PIDFILE_LOCK;
+		if (*lock_fd != -1 && lock_record(*lock_fd, F_SETLK, F_RDLCK, NULL) == 0)
+			step = rename(draft, path) == 0 ? STEP_DONE : STEP_PIDFILE_REPLACE;
 	}
-	if (pidfile_write(*fd, status) == 0)
-		return STEP_DONE;
-	saved = errno;
-	unlink(path);
-	errno = saved;
-	return STEP_PIDFILE_WRITE;
+	if (step) {
+		error = errno;
+		unlink(draft);
+		if (*lock_fd != -1)
+			close(*lock_fd);
+		errno = error;
+	}
+	return step;
+}
+
+/* For where nobody but we could hinder it. */
+static bool lock_soon(int fd)
+{
+	const int64_t limit = deadline_in(BUSY_LIMIT);
+
+	while (lock_record(fd, F_SETLK, F_RDLCK, NULL) == -1) {
+		if ((errno != EACCES && errno != EAGAIN) || clock_read(CLOCK_MONOTONIC) > limit)
+			return false;
+		nap(NAP);
+	}
+	return true;
 }
 
 /*
- * Makes the pidfile the caller's. The fd that carries the lock stays open across exec. Closing
- * the writable one drops the lock; the wait for the other lasts as long as somebody else looks
- * at the file, and sees that we are alive.
+ * Writes our PID into a file that cannot be replaced. The daemon must not keep the writable fd,
+ * and its close drops the lock: so the read lock is taken after that, and if then the number is
+ * not ours, or another has a lock too, it was faster in the gap, and has won. Closes `fd`.
  */
-static enum step pidfile_take(const char *path, const struct identity *id, pid_t launcher,
-	int *lock_fd)
+static enum step pidfile_rewrite(const char *path, const struct identity *id, int fd,
+	const struct stat *claimed, int *lock_fd)
 {
-	struct stat claimed, locked;
+	struct stat locked;
+	struct flock other;
+	enum step step = STEP_PIDFILE_WRITE;
+	int error;
+	bool pure;
+
+	if ((claimed->st_mode & 07777) == PIDFILE_MODE || fchmod(fd, PIDFILE_MODE) == 0)
+		if (pidfile_write(fd, true))
+			step = pidfile_open(path, O_RDONLY, id, lock_fd, &locked);
+	error = errno;
+	close(fd);
+	errno = error;
+	if (step)
+		return step;
+	*lock_fd = move_high(*lock_fd);
+	if (*lock_fd == -1)
+		return STEP_PIDFILE_LOCK;
+	if (lock_soon(*lock_fd) && same_file(claimed, &locked) && fstat(*lock_fd, &locked) == 0 &&
+		locked.st_nlink == 1 && pidfile_number(*lock_fd, &pure) == getpid() &&
+		lock_record(*lock_fd, F_GETLK, F_WRLCK, &other) == 0 && other.l_type == F_UNLCK)
+		return STEP_DONE;
+	close(*lock_fd);
+	return STEP_PIDFILE_LOST;
+}
+
+/* What the directory answers where it takes no new file, or no other in place of this one. */
+static bool is_fixed_error(int error)
+{
+	return error == EACCES || error == EPERM || error == EBUSY || error == ENAMETOOLONG ||
+	       error == ENOENT;
+}
+
+/* Makes the pidfile the caller's. The fd that carries the lock stays open across exec. */
+static enum step pidfile_take(const char *path, const char *draft, const struct identity *id,
+	pid_t launcher, int *lock_fd)
+{
+	struct stat old;
 	enum step step;
 	pid_t number;
 	int fd, error;
+	bool made, pure;
 
-	for (;; close(*lock_fd)) {
-		step = pidfile_claim(path, id, launcher, &fd, &claimed);
-		if (step == STEP_DONE) {
-			step = pidfile_open(path, O_RDONLY, id, lock_fd, &locked);
-			if (step == STEP_PIDFILE_OPEN && errno == ENOENT) {
-				close(fd);
-				continue; /* removed in the gap */
-			}
-			if (step) {
-				error = errno;
-				close(fd); /* it may have been the last that we could have */
-				errno = error;
-			}
-		}
-		if (step)
-			return step;
-		*lock_fd = move_high(*lock_fd);
-		if (*lock_fd == -1 || close(fd) == -1 ||
-			lock_record(*lock_fd, F_SETLKW, F_RDLCK, NULL) == -1 ||
-			fstat(*lock_fd, &locked) == -1)
-			return STEP_PIDFILE_LOCK;
-		if (locked.st_nlink == 0 || !same_file(&claimed, &locked))
-			continue; /* removed or replaced in the gap */
-		number = pidfile_number(*lock_fd);
-		if (number == getpid())
-			return STEP_DONE;
-		if (number == -1)
-			return STEP_PIDFILE_READ;
-		close(*lock_fd);
-		return STEP_PIDFILE_LOST;
-	}
+	step = pidfile_open_locked(path, id, &fd, &old, &made);
+	if (step)
+		return step;
+	number = pidfile_number(fd, &pure);
+	if (number == -1)
+		step = STEP_PIDFILE_READ;
+	else if (pidfile_number_runs(number, launcher, &old))
+		step = STEP_PIDFILE_LOST;
+	else
+		step = pidfile_replace(path, draft, lock_fd);
+	if (step == STEP_PIDFILE_REPLACE && is_fixed_error(errno) && old.st_uid == geteuid() &&
+		file_is_trusted(&old))
+		return pidfile_rewrite(path, id, fd, &old, lock_fd);
+	error = errno;
+	if (made && step && step != STEP_PIDFILE_LOST)
+		unlink(path);
+	close(fd);
+	errno = error;
+	return step;
 }
 
 /*
  * Removes the pidfile of a daemon that is gone, unless it has become another's: only while it
- * still says what it said of that one.
+ * says what it said of that one, and nothing else.
  */
 static void pidfile_remove(const char *path, const struct identity *id, pid_t number)
 {
 	struct stat status, now;
+	bool pure;
 	int fd;
 
 	if (pidfile_open(path, O_RDWR, id, &fd, &status) == STEP_DONE &&
 		lock_record(fd, F_SETLK, F_WRLCK, NULL) == 0 && stat(path, &now) == 0 &&
-		same_file(&status, &now) && pidfile_number(fd) == number)
+		same_file(&status, &now) && pidfile_number(fd, &pure) == number && pure)
 		unlink(path);
 	if (fd != -1)
 		close(fd);
@@ -2092,15 +2299,24 @@ static const char *owner_text(char text[32], pid_t pid)
 	return text;
 }
 
-static _Noreturn void die_running(pid_t pid)
+static _Noreturn void die_running(const char *path, const struct owner *owner)
 {
 	char text[32];
 
-	die(EXIT_RUNNING, "already running (%s)", owner_text(text, pid));
+	if (owner->state == PIDFILE_NUMBERED && is_in_future(&owner->status))
+		die(EXIT_RUNNING,
+			"already running (pid %ld); if that is another process, remove '%s': its time is "
+			"in the future",
+			(long)owner->pid, path);
+	if (owner->state == PIDFILE_ORPHANED)
+		die(EXIT_RUNNING,
+			"already running (a child of pid %ld, which is gone, holds the lock of '%s')",
+			(long)owner->pid, path);
+	die(EXIT_RUNNING, "already running (%s)", owner_text(text, owner->pid));
 }
 
-/* Looks again until it is settled. What is not by the limit, is another's lock. */
-static enum step pidfile_look_settled(const char *path, const struct identity *id,
+/* Looks again until it is settled, for so long. What is not by then, is another's lock. */
+static enum step pidfile_look_settled(const char *path, const struct identity *id, int64_t patience,
 	struct owner *owner)
 {
 	int64_t limit = 0;
@@ -2108,21 +2324,19 @@ static enum step pidfile_look_settled(const char *path, const struct identity *i
 
 	for (;;) {
 		step = pidfile_look(path, id, owner);
-		if (step || !owner->changing)
+		if (step || (owner->state != PIDFILE_CHANGING && owner->state != PIDFILE_STARTING))
 			return step;
-		limit = limit ? limit : deadline_in(BUSY_LIMIT);
-		if (clock_read(CLOCK_MONOTONIC) > limit) {
-			owner->running = true;
+		limit = limit ? limit : deadline_in(patience);
+		if (clock_read(CLOCK_MONOTONIC) > limit)
 			return STEP_DONE;
-		}
 		nap(NAP);
 	}
 }
 
-static struct owner pidfile_owner_or_die(const struct plan *plan)
+static struct owner pidfile_owner_or_die(const struct plan *plan, int64_t patience)
 {
 	struct owner owner;
-	enum step step = pidfile_look_settled(plan->opt->pidfile, &plan->id, &owner);
+	enum step step = pidfile_look_settled(plan->opt->pidfile, &plan->id, patience, &owner);
 
 	if (step)
 		die_of_step(plan, step, errno);
@@ -2133,11 +2347,11 @@ static struct owner pidfile_owner_or_die(const struct plan *plan)
 static void await_owner_end(const struct plan *plan, const struct owner *owner)
 {
 	int watch = owner->pid > 0 ? process_watch(owner->pid) : -1;
-	struct owner now = pidfile_owner_or_die(plan);
+	struct owner now = pidfile_owner_or_die(plan, BUSY_LIMIT);
 
 	/* Asked for again once it is pinned: before that, its PID may have changed hands. */
-	if (now.running && now.pid == owner->pid) {
-		if (watch != -1)
+	if (owner_runs(&now) && now.pid == owner->pid) {
+		if (watch != -1 && now.state != PIDFILE_ORPHANED)
 			poll_until(watch, plan->wait_deadline);
 		else
 			nap(earliest(POLL_INTERVAL,
@@ -2147,18 +2361,35 @@ static void await_owner_end(const struct plan *plan, const struct owner *owner)
 		close(watch);
 }
 
+/*
+ * Only the daemon itself is reason to be content, and only once it has been executed: a start that
+ * is still in its execve(2), from a slow file system, may yet fail.
+ */
+static _Noreturn void be_content(const char *path, const struct owner *owner, int64_t patience)
+{
+	char who[32], text[32];
+
+	if (owner->state == PIDFILE_CHANGING || owner->state == PIDFILE_STARTING)
+		die(EXIT_GAVE_UP, "gave up waiting: another start (%s) is not done after %s",
+			owner_text(who, owner->pid), seconds_text(text, patience));
+	if (!owner_doubt(owner))
+		exit(EXIT_UP);
+	die_running(path, owner);
+}
+
 /* Returns when no daemon runs under the pidfile, or does not return. */
 static void settle_pidfile(const struct plan *plan)
 {
 	const struct options *opt = plan->opt;
+	const int64_t patience = opt->if_running == IF_RUNNING_OK ? READY_TIMEOUT : BUSY_LIMIT;
 	struct owner owner;
 	char who[32], text[32];
 
-	while ((owner = pidfile_owner_or_die(plan)).running) {
+	while (owner = pidfile_owner_or_die(plan, patience), owner_runs(&owner)) {
 		if (opt->if_running == IF_RUNNING_OK)
-			exit(EXIT_UP);
+			be_content(opt->pidfile, &owner, patience);
 		if (opt->if_running == IF_RUNNING_REFUSE)
-			die_running(owner.pid);
+			die_running(opt->pidfile, &owner);
 		if (clock_read(CLOCK_MONOTONIC) >= plan->wait_deadline)
 			die(EXIT_GAVE_UP, "gave up waiting: still running (%s) after %s",
 				owner_text(who, owner.pid), seconds_text(text, opt->wait));
@@ -2210,10 +2441,10 @@ static int take_flock_or_die(const struct plan *plan)
 		die(EXIT_GAVE_UP, "gave up waiting: lock '%s' is still held", opt->lockfile);
 	}
 	if (opt->pidfile) {
-		struct owner owner = pidfile_owner_or_die(plan);
+		struct owner owner = pidfile_owner_or_die(plan, BUSY_LIMIT);
 
-		if (owner.running)
-			die_running(owner.pid);
+		if (owner_runs(&owner))
+			die_running(opt->pidfile, &owner);
 	}
 	die(EXIT_RUNNING, "already running (lock '%s' is held)", opt->lockfile);
 }
@@ -2586,9 +2817,13 @@ static _Noreturn void die_in_foreground(const struct plan *plan, enum step step,
 {
 	const char *path = plan->opt->pidfile;
 	const char *slash = path ? strrchr(path, '/') : NULL;
+	const char *name = slash ? slash + 1 : path;
+	struct stat ours, now;
 
-	if (path && plan->lock_fd != -1)
-		unlinkat(plan->pidfile_parent_fd, slash ? slash + 1 : path, 0);
+	if (path && plan->lock_fd != -1 && fstat(plan->lock_fd, &ours) == 0 &&
+		fstatat(plan->pidfile_parent_fd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+		same_file(&ours, &now))
+		unlinkat(plan->pidfile_parent_fd, name, 0);
 	die_of_step(plan, step, error);
 }
 
@@ -2632,7 +2867,8 @@ static void take_pidfile(struct plan *plan)
 	int lock_fd, error;
 
 	for (;;) {
-		failed = pidfile_take(plan->opt->pidfile, &plan->id, plan->launcher, &lock_fd);
+		failed = pidfile_take(plan->opt->pidfile, plan->draft, &plan->id, plan->launcher,
+			&lock_fd);
 		if (failed != STEP_PIDFILE_LOST || plan->channel_fd != -1)
 			break;
 		/* In the foreground there is no launcher to do it. What the streams came from is closed. */
@@ -2888,8 +3124,10 @@ static void clear_up(const struct plan *plan, const struct attempt *attempt, int
 
 	if (attempt->failure.step == STEP_PIDFILE_LOST)
 		return;
-	if (attempt->daemon && opt->pidfile)
+	if (attempt->daemon && opt->pidfile) {
+		unlink(plan->draft);
 		pidfile_remove(opt->pidfile, &plan->id, attempt->daemon);
+	}
 	if (attempt->failure.step)
 		die_of_step(plan, attempt->failure.step, attempt->failure.error);
 	if (status != -1 && WIFSIGNALED(status))
@@ -3559,6 +3797,8 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 	}
 	if (plan->opt->print_pid && !print_pid(getpid()))
 		exit(EXIT_SETUP);
+	if (plan->opt->pidfile)
+		process_name_starting();
 	become_daemon(plan);
 }
 
@@ -3593,6 +3833,8 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	if (opt->pidfile)
 		settle_pidfile(&plan);
 	check_paths(&plan);
+	if (opt->pidfile)
+		pidfile_name_draft(plan.draft, opt->pidfile);
 	open_streams_or_die(&plan, false);
 	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile))) {
 		plan.flock_fd = take_flock_or_die(&plan);
@@ -3691,28 +3933,33 @@ static int status_of(const struct options *opt, const char *path)
 	char who[32];
 	const bool several = opt->n_pidfiles > 1;
 	struct owner owner;
-	enum step step = pidfile_look_settled(path, NULL, &owner);
+	enum step step = pidfile_look_settled(path, NULL, BUSY_LIMIT, &owner);
 	size_t size;
 
 	if (step) {
 		complain_of_step(path, step);
 		return LSB_UNKNOWN;
 	}
-	if (diagnostics.verbose && owner.running && owner.pid)
+	if (owner.state == PIDFILE_ORPHANED) {
+		complain("the daemon of '%s' is gone (pid %ld), but a child of it holds its lock",
+			path, (long)owner.pid);
+		return LSB_UNKNOWN;
+	}
+	if (diagnostics.verbose && owner_runs(&owner) && owner.pid)
 		describe_process(owner.pid, details, sizeof details);
 	size = (size_t)snprintf(line, sizeof line, "%s%s", several ? path : "",
 		several ? ": " : "");
-	if (owner.running)
+	if (owner_runs(&owner))
 		snprintf(line + size, sizeof line - size, "running (%s)%s",
 			owner_text(who, owner.pid), details);
 	else
 		snprintf(line + size, sizeof line - size, "not running%s",
-			owner.exists ? ", stale pidfile" : "");
+			owner.state == PIDFILE_STALE ? ", stale pidfile" : "");
 	make_harmless(line);
 	puts(line);
-	if (owner.running)
+	if (owner_runs(&owner))
 		return LSB_RUNNING;
-	return owner.exists ? LSB_DEAD : LSB_NOT_RUNNING;
+	return owner.state == PIDFILE_STALE ? LSB_DEAD : LSB_NOT_RUNNING;
 }
 
 static int control_status(const struct options *opt)
@@ -3728,61 +3975,55 @@ static int control_status(const struct options *opt)
 	return worst;
 }
 
-/*
- * Whether the file and the lock may tell us whom to signal. A file without a lock, or with
- * another's number, must be one that only root and we can have written; and who holds the lock
- * of one that names another must be a process of theirs.
- */
-static bool owner_is_believed(const struct owner *owner)
-{
-	const struct stat *file = &owner->status;
-	uid_t uid;
-
-	if (owner->locked && owner->pid == owner->number)
-		return true;
-	if (!owner->locked)
-		return (file->st_uid == 0 || file->st_uid == geteuid()) &&
-		       !(file->st_mode & (S_IWGRP | S_IWOTH));
-	return process_user(owner->pid, &uid) && (uid == 0 || uid == geteuid());
-}
-
-/* Finds and pins the process; false, and said why, where there is none that may be signalled. */
-static bool target_find(struct target *target)
+/* Looks at the pidfile; false, and said why, if it names nobody who may be signalled. */
+static bool target_look(struct target *target)
 {
 	struct owner *owner = &target->owner;
-	enum step step = pidfile_look_settled(target->path, NULL, owner);
+	enum step step = pidfile_look_settled(target->path, NULL, BUSY_LIMIT, owner);
+
+	if (step)
+		complain_of_step(target->path, step);
+	else if (!owner_runs(owner))
+		target->ended = true;
+	else if (owner->pid == 0)
+		complain("cannot signal the daemon of '%s': it is in another PID namespace",
+			target->path);
+	else if (owner->state == PIDFILE_CHANGING)
+		complain(
+			"cannot signal the daemon of '%s': pid %ld has the pidfile locked, and is none",
+			target->path, (long)owner->pid);
+	else
+		return true;
+	return false;
+}
+
+/*
+ * Finds and pins the process; false, and said why, where there is none that may be signalled. It is
+ * looked at and judged once it is pinned: so its PID cannot have changed hands since.
+ */
+static bool target_find(struct target *target)
+{
+	const char *doubt;
 	pid_t pid;
 
 	target->watch_fd = -1;
 	target->status = EXIT_SETUP;
-	if (step)
-		complain_of_step(target->path, step);
-	else if (owner->running && owner->pid == 0)
-		complain("cannot signal the daemon of '%s': it is in another PID namespace",
-			target->path);
-	else if (owner->write_locked)
-		complain(
-			"cannot signal the daemon of '%s': pid %ld has the pidfile locked, and is none",
-			target->path, (long)owner->pid);
-	else if (owner->running && !owner_is_believed(owner))
-		complain(
-			"cannot signal pid %ld: '%s' is not to be believed, others could have written it",
-			(long)owner->pid, target->path);
-	else if (owner->running) {
-		pid = owner->pid;
-		target->watch_fd = process_watch(pid);
-		step = pidfile_look_settled(target->path, NULL, owner);
-		if (step)
-			complain_of_step(target->path, step);
-		else if (owner->running && owner->pid == pid)
-			return true;
-		else {
-			target->ended = true;
-			owner->exists &= !owner->running; /* or else the file is another's by now */
-		}
-	} else
+	if (!target_look(target))
+		return false;
+	pid = target->owner.pid;
+	target->watch_fd = process_watch(pid);
+	if (!target_look(target))
+		return false;
+	if (target->owner.pid != pid) {
 		target->ended = true;
-	return false;
+		target->owner.state = PIDFILE_ABSENT; /* for us: the file is another's by now */
+		return false;
+	}
+	doubt = owner_doubt(&target->owner);
+	if (doubt)
+		complain("cannot signal pid %ld: '%s' is not to be believed: %s", (long)pid,
+			target->path, doubt);
+	return !doubt;
 }
 
 static bool target_signal(struct target *target, int number)
@@ -3884,12 +4125,11 @@ static int target_finish(const struct target *target, int64_t waited)
 {
 	char text[32];
 
-	/* Without rights to the file it stays: stale, which harms nobody; so does what is no pidfile. */
+	/* Without rights to the file it stays: stale, which harms nobody. */
 	if (target->ended) {
 		if (!target->signalled)
 			verbose("'%s': not running", target->path);
-		if (target->owner.exists &&
-			(target->owner.number > 0 || target->owner.status.st_size == 0))
+		if (target->owner.state != PIDFILE_ABSENT)
 			pidfile_remove(target->path, NULL, target->owner.number);
 		return EXIT_UP;
 	}

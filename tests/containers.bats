@@ -107,6 +107,24 @@ with_bystander() {
 }
 
 # bats test_tags=needs:proc
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "of two containers in which the daemon has the same PID, one runs it" {
+	need_root
+	need strace unshare
+	# The first is halted where it might be between two locks.
+	for delay in 1500000 1; do
+		unshare --pid --fork --mount-proc --kill-child bash -c 'echo 400 >/proc/sys/kernel/ns_last_pid
+			status=0
+			strace -f -qq -o /dev/null -e trace=fcntl -e inject=fcntl:delay_enter=$1:when=3 \
+				"$2/bin/daemonize" -p "$2/app.pid" sleep 4 || status=$?
+			echo $status >"$2/pub/status.$1"' bash $delay "$T" 3>&- &
+		own $!
+		wait_until 10 test -e "$T/app.pid"
+	done
+	wait "${owned[@]}"
+	expect "$(cat "$T"/pub/status.* | sort | tr '\n' ' ')" "0 3 "
+}
+
 @test "when its container is killed, another takes its place at once, whoever has its number there" {
 	container one
 	container two

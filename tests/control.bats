@@ -522,12 +522,28 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	nothing_runs
 }
 
-@test "--stop leaves a file that is no pidfile alone" {
-	echo key=value >app.conf
-	: >empty
-	silent daemonize --stop -p app.conf -p empty
-	expect "$(cat app.conf)" key=value
-	[ ! -e empty ]
+@test "--stop leaves a file alone that is not a pidfile to the letter, and whatever its text begins with" {
+	bystander
+	for text in key=value '' '\n' "$other reasons" "$other reasons\n" " $nobody_has\n" "$nobody_has\n\n" \
+		"$nobody_has\nmore\n" "-$nobody_has\n"; do
+		printf '%b' "$text" >file
+		silent daemonize --stop --kill-after 0 -p file
+		cmp <(printf '%b' "$text") file
+	done
+	lives "$other"
+	for text in $nobody_has "$nobody_has\n"; do
+		printf '%b' "$text" >file
+		silent daemonize --stop -p file
+		[ ! -e file ]
+	done
+}
+
+@test "a text that begins with the number of a process is no pidfile of it" {
+	bystander
+	echo "$other reasons" >"$T/app.pid"
+	status_is 1 "not running, stale pidfile"
+	fails 1 "*not running" daemonize --signal KILL -p "$T/app.pid"
+	lives "$other"
 }
 
 @test "--status of several says it of one whose path is as long as can be" {
@@ -700,6 +716,28 @@ spared() {
 	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed*"
 }
 
+@test "a pidfile with a time in the future is not believed without its lock" {
+	bystander
+	for time in '+10 minutes' '2400-01-01'; do
+		echo "$other" >"$T/app.pid"
+		touch -d "$time" "$T/app.pid"
+		spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed: its time is in the future"
+		fails 3 "daemonize: already running (pid $other); if that is another process, remove '$T/app.pid': its time is in the future" \
+			daemonize -p "$T/app.pid" true
+	done
+}
+
+# bats test_tags=needs:proc
+@test "a thread of the kernel's is nobody's daemon" {
+	kernel=$(grep -lE '^[0-9]+ \(.*\) . 2 0 0 0' /proc/[0-9]*/stat | head -n 1 | cut -d/ -f3)
+	[ -n "$kernel" ] || skip "needs to see the kernel's threads"
+	written "$T/app.pid" "$kernel"
+	status_is 1 "not running, stale pidfile"
+	fails 1 "*not running" daemonize --signal CONT -p "$T/app.pid"
+	silent daemonize --stop -p "$T/app.pid"
+	there_is_no_pidfile
+}
+
 @test "who holds the write lock of the pidfile is not signalled" {
 	up
 	ended_by_kill "$pid"
@@ -807,6 +845,64 @@ at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 	in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' 'ended_by_kill $pid' \
 		'written "$T/app.pid" $pid' 'recycle $pid' 'daemonize -p "$T/app.pid" target dump "$report.2"' \
 		'lives $other' '[ "$(cat "$T/app.pid")" != $other ]' 'daemonize --stop -p "$T/app.pid"' 'lives $other'
+}
+
+# ---- A lock that says that a dead process has it, whose PID is another's by now ----
+
+# The kernel says so only in the first PID namespace, which we share: so another may get the PID before us.
+recycle_here() {
+	[ "$(cat /proc/2/comm)" = kthreadd ] || skip "needs the first PID namespace"
+	for _ in {1..200}; do
+		echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
+		"$T/bin/target" dump "$T/pub/recycled" 3>&- &
+		other=$!
+		[ "$other" != "$1" ] || break
+		kill -KILL "$other"
+		wait "$other" || true
+	done
+	expect "$other" "$1"
+	wait_until 10 test -e "$T/pub/recycled"
+}
+
+# not_its_daemon PID: told by all who are asked to signal it; a start is refused.
+not_its_daemon() {
+	for verb in '--signal KILL' '--stop --kill-after 0 -t 0'; do
+		# shellcheck disable=SC2086 # words
+		fails 1 "daemonize: cannot signal pid $1: '$T/app.pid' is not to be believed: the process that took its lock does not hold it" \
+			daemonize $verb -p "$T/app.pid"
+	done
+	fails 4 "daemonize: the daemon of '$T/app.pid' is gone (pid $1), but a child of it holds its lock" \
+		daemonize --status -p "$T/app.pid"
+	for option in -r --ok-if-running; do
+		fails 3 "daemonize: already running (a child of pid $1, which is gone, holds the lock of '$T/app.pid')" \
+			daemonize $option -p "$T/app.pid" true
+	done
+}
+
+@test "who got the PID of a daemon whose lock lives on in a child of it is not signalled" {
+	need_root
+	daemonize -u nobody -p "$T/app.pid" target leavelock "$report"
+	reported "$report"
+	wait_until 10 test ! -e "/proc/$pid"
+	not_its_daemon "$pid"
+	recycle_here "$pid"
+	lacks proc || not_its_daemon "$pid"
+	run -1 daemonize --stop --kill-after 0 -p "$T/app.pid"
+	lives "$other"
+}
+
+@test "who got the PID of one that has locked a stranger's pidfile, and ended, is not signalled" {
+	need_root
+	up
+	ended_by_kill "$pid"
+	as_nobody target ghostlock "$T/app.pid" "$T/pub/ghost" 3>&- &
+	wait_until 10 test -e "$T/pub/ghost"
+	ghost=$(field child "$T/pub/ghost")
+	not_its_daemon "$ghost"
+	recycle_here "$ghost"
+	lacks proc || not_its_daemon "$ghost"
+	run -1 daemonize --stop --kill-after 0 -p "$T/app.pid"
+	lives "$other"
 }
 
 # The calls are pidfd_open (434) and pidfd_send_signal (424), on every architecture but Alpha.

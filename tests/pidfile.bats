@@ -440,14 +440,90 @@ hands_off() {
 	done
 }
 
-@test "a file of root's that the caller may write will do" {
+@test "a file of root's that the caller may write is replaced by the caller's" {
 	need_root
-	dead_pid >app.pid
-	chmod 666 app.pid
-	as_nobody daemonize -p "$T/app.pid" target dump "$report"
+	dead_pid >nobody/app.pid
+	chmod 666 nobody/app.pid
+	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
 	reported "$report"
+	holds "$pid" nobody/app.pid
+	expect "$(stat -c %U:%a nobody/app.pid)" nobody:644
+}
+
+@test "a file that others may write is refused where it cannot be replaced" {
+	need_root
+	for mode in 666 664; do
+		for owner in root nobody; do
+			dead_pid >app.pid
+			chown $owner app.pid
+			chgrp "$(id -g nobody)" app.pid
+			chmod $mode app.pid
+			before=$(state_of app.pid)
+			fails 1 "daemonize: cannot replace pidfile '$T/app.pid': Permission denied" \
+				as_nobody daemonize -p "$T/app.pid" true
+			expect "$(state_of app.pid)" "$before"
+		done
+	done
+}
+
+@test "a file of the caller's own is written in place where it cannot be replaced" {
+	need_root
+	for text in '' "$(dead_pid)" 'much more than a PID, so that a tail could be left'; do
+		rm -f "$report"
+		echo "$text" >app.pid
+		chown nobody app.pid
+		before=$(stat -c %i app.pid)
+		as_nobody daemonize -p "$T/app.pid" target dump "$report"
+		reported "$report"
+		holds "$pid"
+		expect "$(lock_on app.pid)" "READ $pid"
+		expect "$(stat -c %i:%U:%a app.pid)" "$before:nobody:644"
+		fails 3 "daemonize: already running (pid $pid)" as_nobody daemonize -p "$T/app.pid" true
+		end_daemon
+	done
+}
+
+@test "a pidfile that something is mounted on is written in place" {
+	need_root
+	need unshare
+	dead_pid >real.pid
+	: >app.pid
+	unshare --mount -- sh -c 'mount --bind real.pid app.pid && exec "$@"' sh \
+		daemonize -p "$T/app.pid" target dump "$report"
+	reported "$report"
+	holds "$pid" real.pid
+	expect "$(lock_on real.pid)" "READ $pid"
+	expect "$(echo *.pid*)" "app.pid real.pid"
+}
+
+@test "who had the old pidfile open for writing cannot write to the new one" {
+	dead_pid >app.pid
+	exec 7<>app.pid
+	start -p app.pid
+	echo 1234567 >&7
 	holds "$pid"
-	expect "$(stat -c %u:%a app.pid)" 0:666
+	exec 7>&-
+}
+
+# bats test_tags=no-valgrind
+@test "a start waits for nobody's lock" {
+	need strace
+	dead_pid >app.pid
+	strace -qq -f -e trace=fcntl,flock -o trace daemonize -p app.pid true
+	grep -q F_SETLK trace
+	! grep F_SETLKW trace
+}
+
+@test "nothing but the pidfile is left beside it, by a start that succeeds, fails or is refused" {
+	start -p pub/app.pid
+	end_daemon
+	rm "$report"
+	run -126 daemonize -p pub/app.pid "$T/bin"
+	run -127 daemonize -p pub/app.pid nosuch
+	run -1 daemonize -p pub/app.pid -R / -c "$T" "$T/nosuch" 2>/dev/null || true
+	start -p pub/app.pid
+	run -3 daemonize -p pub/app.pid true
+	expect "$(ls -A pub)" $'app.pid\nreport'
 }
 
 @test "a pidfile that the caller may not write is refused" {
@@ -541,6 +617,21 @@ leaves_none() {
 	need_root
 	leaves_none 1 -R / -c /no/such true
 	leaves_none 126 -c / -u nobody "$T/nobody"
+}
+
+# bats test_tags=needs:native,no-valgrind
+@test "-f that fails leaves a pidfile alone that has become another's meanwhile" {
+	need strace
+	strace -qq -o /dev/null -e trace=execve -e inject=execve:error=EACCES:delay_enter=1500000:when=1 \
+		"$T/bin/daemonize" -f -p "$T/app.pid" /bin/true 3>&- 2>said &
+	strace=$!
+	wait_until 10 test -s app.pid
+	rm app.pid
+	start -p app.pid
+	status=0
+	wait $strace || status=$?
+	expect "$status" 126
+	holds "$pid"
 }
 
 @test "-f that fails leaves no pidfile, wherever it has gone" {
@@ -925,6 +1016,33 @@ rotated_meanwhile() {
 		expect "$output$stderr" ""
 	done
 	expect "$(ours)" "$pid"
+}
+
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "--ok-if-running waits for a start that is still in its exec, and starts it if that fails" {
+	need strace
+	for option in --truncate -f; do
+		rm -f "$report"
+		strace -qq -f -o /dev/null -e trace=execve -e inject=execve:error=EACCES:delay_enter=2500000:when=1 \
+			"$T/bin/daemonize" $option -p "$T/app.pid" /bin/true 3>&- 2>said &
+		strace=$!
+		wait_until 10 test -s app.pid
+		start --ok-if-running -p app.pid
+		holds "$pid"
+		status=0
+		wait $strace || status=$?
+		expect "$status $(<said)" "126 daemonize: cannot execute '/bin/true': Permission denied"
+		end_daemon
+	done
+}
+
+@test "--ok-if-running is not content with a lock of a stranger's" {
+	need_root
+	need setpriv
+	dead_pid >app.pid
+	hold setpriv --reuid=nobody --clear-groups "$T/bin/target" readlock app.pid "$T/pub/holder"
+	wait_until 10 test -e pub/holder
+	refuses "pid $held" --ok-if-running -p app.pid
 }
 
 @test "--ok-if-running starts what does not run" {

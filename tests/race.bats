@@ -64,6 +64,19 @@ rounds() {
 	rounds eval 'echo $BASHPID >app.pid; touch -d yesterday app.pid'
 }
 
+@test "of many simultaneous starts one wins where the pidfile can only be written in place" {
+	need_root
+	for ((round = 1; round <= ROUNDS; round++)); do
+		: >app.pid
+		chown nobody app.pid
+		race_with setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups \
+			"$T/bin/daemonize" -p "$T/app.pid" target dump "$report"
+		names_the_winner
+		one_won "3 daemonize: already running \(pid $pid\)"
+		end_daemon "$pid"
+	done
+}
+
 @test "of many simultaneous starts under -l one wins" {
 	for ((round = 1; round <= ROUNDS; round++)); do
 		race -l app.lock

@@ -100,7 +100,7 @@ with_bystander() {
 	fails 1 "*it is in another PID namespace" in_ two daemonize --signal KILL -p app.pid
 	fails 3 "daemonize: already running (in another PID namespace)" in_ two daemonize -p app.pid true
 	fails 124 "*in another PID namespace*" in_ two daemonize -w 0.1 -p app.pid true
-	in_ two daemonize --ok-if-running -p app.pid false
+	fails 3 "daemonize: already running (in another PID namespace)" in_ two daemonize --ok-if-running -p app.pid true
 	in_ two grep -q sleep "/proc/$pid/comm"
 	expect "$(in_ one daemonize --status -p app.pid)" "running (pid $pid)"
 	expect "$(cat app.pid)" "$pid"

@@ -37,6 +37,16 @@ nth() {
 	[ -s "$T/dry" ]
 }
 
+# in_place [TEXT]: the pidfile is the caller's own, in a directory that takes no other in its place.
+in_place() {
+	need_root
+	need setpriv
+	echo "${1-stale}" >app.pid
+	chown nobody app.pid
+	on=("$T/app.pid")
+	as=(setpriv "--reuid=nobody" --clear-groups)
+}
+
 no_pidfile() { [ ! -e "$T/app.pid" ]; }
 
 # ---- Before the first fork ----
@@ -220,17 +230,45 @@ no_number() { [ ! -s "$T/app.pid" ] && { lacks proc || no_pidfile; }; }
 	expect "$(cat app.pid)" stale
 }
 
-@test "-f that cannot lock what it has just written removes it" {
-	on=("$T/app.pid")
-	cannot 1 "cannot open pidfile '$T/app.pid': Too many open files" inject=openat,open:error=EMFILE:when=3 -- \
-		daemonize -f -p "$T/app.pid" true
-	no_pidfile
-	nth=$(nth fcntl F_SETLKW daemonize -f -p "$T/app.pid" true)
-	rm -f app.pid
-	on=()
-	cannot 1 "cannot lock pidfile '$T/app.pid': No locks available" "inject=fcntl:error=ENOLCK:when=$nth" -- \
-		daemonize -f -p "$T/app.pid" true
-	no_pidfile
+# beside_nothing: there is neither a pidfile nor what would have become one.
+beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
+
+@test "-f that cannot make, write, lock or name its pidfile leaves none" {
+	draft='app.pid[.][0-9a-f]*'
+	while read -r calls pattern error message; do
+		nth=$(nth "$calls" "$pattern" daemonize -f -p "$T/app.pid" true)
+		rm -f app.pid
+		cannot 1 "cannot $message" "inject=$calls:error=$error:when=$nth" -- daemonize -f -p "$T/app.pid" true
+		beside_nothing
+	done <<-END
+		openat,open $draft".*O_EXCL EMFILE replace pidfile '$T/app.pid': Too many open files
+		openat,open $draft".*O_RDONLY EMFILE write pidfile '$T/app.pid': Too many open files
+		fchmod,fchmodat . EPERM write pidfile '$T/app.pid': Operation not permitted
+		pwrite64 . ENOSPC write pidfile '$T/app.pid': No space left on device
+		fcntl F_SETLK.*F_RDLCK ENOLCK lock pidfile '$T/app.pid': No locks available
+		rename,renameat,renameat2 . EIO replace pidfile '$T/app.pid': Input/output error
+	END
+}
+
+@test "a pidfile that cannot be written or named is a failed start, and what is there stays" {
+	for fault in fchmod:error=EPERM pwrite64:error=EIO rename,renameat,renameat2:error=EIO; do
+		cannot 1 "cannot re* pidfile '$T/app.pid': *" "inject=rename,renameat,renameat2:error=EIO" -- \
+			daemonize -p "$T/app.pid" true
+		beside_nothing
+		echo stale >app.pid
+		cannot 1 "cannot * pidfile '$T/app.pid': *" "inject=$fault" -- daemonize -p "$T/app.pid" true
+		expect "$(cat app.pid*)" stale
+		rm app.pid
+	done
+}
+
+@test "a daemon that is killed in the middle of its claim leaves nothing that it has begun to write" {
+	for moment in fchmod pwrite64 rename,renameat,renameat2; do
+		cannot 1 "cannot start 'true': killed by signal 9 before it was executed" "inject=$moment:signal=KILL" -- \
+			daemonize -p "$T/app.pid" true
+		expect "$(cat app.pid*)" ""
+		rm -f app.pid
+	done
 }
 
 @test "-f with too few fds fails, and leaves no pidfile" {
@@ -290,31 +328,22 @@ no_number() { [ ! -s "$T/app.pid" ] && { lacks proc || no_pidfile; }; }
 
 @test "a pidfile that the daemon cannot read is a failed start" {
 	on=("$T/app.pid")
-	for moment in 1 2; do
-		cannot 1 "cannot read pidfile '$T/app.pid': Input/output error" "inject=pread64:error=EIO:when=$moment" -- \
-			daemonize -p "$T/app.pid" true
-		rm -f app.pid
-	done
-}
-
-@test "a pidfile whose owner or mode cannot be set is a failed start" {
-	need_root
-	on=("$T/app.pid")
-	echo stale >app.pid
-	chown nobody app.pid
-	cannot 1 "cannot write pidfile '$T/app.pid': Operation not permitted" inject=fchown:error=EPERM -- \
-		daemonize -p "$T/app.pid" -u nobody true
-	no_pidfile
-	(umask 077 && echo stale >app.pid)
-	cannot 1 "cannot write pidfile '$T/app.pid': Operation not permitted" inject=fchmod:error=EPERM -- daemonize -p "$T/app.pid" true
-	no_pidfile
-}
-
-@test "a lock that is refused the second time is a failed start" {
-	on=("$T/app.pid")
-	cannot 1 "cannot lock pidfile '$T/app.pid': No locks available" inject=fcntl:error=ENOLCK:when=3 -- \
+	cannot 1 "cannot read pidfile '$T/app.pid': Input/output error" inject=pread64:error=EIO -- \
 		daemonize -p "$T/app.pid" true
 	no_pidfile
+}
+
+@test "a pidfile that cannot be written in place is a failed start" {
+	in_place
+	chmod 600 app.pid
+	cannot 1 "cannot write pidfile '$T/app.pid': Operation not permitted" inject=fchmod:error=EPERM -- \
+		"${as[@]}" daemonize -p "$T/app.pid" true
+	expect "$(cat app.pid*)" stale
+	for fault in pwrite64:error=EIO ftruncate:error=EIO; do
+		cannot 1 "cannot write pidfile '$T/app.pid': Input/output error" "inject=$fault" -- \
+			"${as[@]}" daemonize -p "$T/app.pid" true
+		compgen -G "app.pid*"
+	done
 }
 
 @test "where there are no locks an old pidfile stays as it is" {
@@ -337,13 +366,13 @@ no_number() { [ ! -s "$T/app.pid" ] && { lacks proc || no_pidfile; }; }
 
 # slow INJECTION DAEMONIZE-OPTION...: a start of the target in the background that halts for a while there.
 slow() {
-	faulty "$1:delay_enter=3000000" -- daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 &
+	faulty "$1:delay_enter=3000000" -- "${as[@]}" daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 &
 	slow=$!
 }
 
 # stuck INJECTION DAEMONIZE-OPTION...: the same, for longer than the test lasts.
 stuck() {
-	faulty "$1:delay_enter=60000000" -- daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 3>&- &
+	faulty "$1:delay_enter=60000000" -- "${as[@]}" daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 3>&- &
 }
 
 # halted PATTERN: the slow one has come to what the trace then shows.
@@ -372,13 +401,12 @@ has_the_lock() {
 
 # bats test_tags=needs:proc
 @test "a stop that comes between the two locks of a start waits for what the start comes to" {
-	strace -f -qq -o "$T/dry" -e trace=fcntl daemonize -p "$T/app.pid" true
-	rm -f app.pid
-	nth=$(awk '{ n[$1]++ } /F_SETLKW/ { print n[$1]; exit }' "$T/dry")
-	faulty "inject=fcntl:when=$nth:delay_enter=500000" -- daemonize -s 0.1 -p "$T/app.pid" \
+	in_place
+	faulty inject=fcntl:when=3:delay_enter=500000 -- "${as[@]}" daemonize -s 0.1 -p "$T/app.pid" \
 		target dump "$report" >"$T/said" 2>&1 &
 	slow=$!
-	wait_until 10 test -s app.pid
+	halted F_DUPFD
+	wait_until 10 grep -qx '[0-9]*' app.pid
 	daemonize --stop -p app.pid
 	slow_ends '@(0|4)' "*" # not "killed before it was executed"
 }
@@ -446,8 +474,14 @@ has_the_lock() {
 }
 
 @test "there is never a moment without a number in a file that is taken over" {
-	on=("$T/app.pid")
 	echo 2147483646 >app.pid
+	stuck inject=rename,renameat,renameat2 -p "$T/app.pid"
+	halted rename
+	expect "$(cat app.pid)" 2147483646
+}
+
+@test "there is never a moment without a number in a file that is written in place" {
+	in_place 2147483646
 	stuck inject=pwrite64 -p "$T/app.pid"
 	halted pwrite64
 	expect "$(cat app.pid)" 2147483646
@@ -487,10 +521,10 @@ has_the_lock() {
 }
 
 @test "a daemon that writes into the file just before it is locked for good has won" {
-	on=("$T/app.pid")
+	in_place
 	slow inject=fcntl:when=3 -p "$T/app.pid"
 	halted F_DUPFD
-	wait_until 10 test -s app.pid
+	wait_until 10 grep -qx '[0-9]*' app.pid
 	sleep 600 &
 	echo $! >app.pid
 	slow_ends 3 "daemonize: already running (pid $!)"
@@ -498,34 +532,25 @@ has_the_lock() {
 	[ ! -e "$report" ]
 }
 
-@test "a pidfile that is removed just before it is locked for good is made again" {
-	on=("$T/app.pid")
+@test "a pidfile written in place that is removed before it is locked for good is no success" {
+	for moment in fcntl:when=3 openat,open:when=2; do
+		in_place
+		slow "inject=$moment" -p "$T/app.pid"
+		wait_until 10 grep -qx '[0-9]*' app.pid
+		rm app.pid
+		slow_ends 1 "daemonize: cannot open pidfile '$T/app.pid': *"
+		[ ! -e "$report" ]
+	done
+}
+
+@test "a start in place waits until another has let go of its pidfile" {
+	in_place
 	slow inject=fcntl:when=3 -p "$T/app.pid"
 	halted F_DUPFD
-	wait_until 10 test -s app.pid
-	rm app.pid
-	reported "$report"
-	has_the_lock
-	run -0 daemonize --status -p app.pid
-	expect "$output" "running (pid $pid)"
-}
-
-@test "a pidfile that is removed just before it is opened for good is made again" {
-	on=("$T/app.pid")
-	slow inject=openat,open:when=3 -f -p "$T/app.pid"
-	halted 'O_RDONLY'
-	rm app.pid
-	reported "$report"
-	has_the_lock
-}
-
-@test "a start waits until another has let go of its pidfile" {
-	on=("$T/app.pid")
-	slow inject=fcntl:when=3 -p "$T/app.pid"
-	halted F_SETLKW
+	wait_until 10 grep -qx '[0-9]*' app.pid
 	target lock app.pid locked 3>&- &
 	wait_until 10 test -e locked
-	wait_until 10 eval 'grep -q -e "-> POSIX .*:$(stat -c %i app.pid) " /proc/locks'
+	wait_until 10 grep -q 'EAGAIN\|EACCES' trace
 	kill $!
 	reported "$report"
 	has_the_lock
@@ -565,7 +590,9 @@ lost_to() {
 }
 
 @test "-f -w that has lost at the last moment has the lock in the end" {
-	lost_to inject=fcntl:when=3 F_SETLKW named
+	in_place
+	in_the_gap() { wait_until 10 grep -qx '[0-9]*' app.pid && named; }
+	lost_to inject=fcntl:when=3 F_DUPFD in_the_gap
 }
 
 # rotated_after INJECTION PATTERN OPTION...: one that waits as a loser of a race logs to the new log.

@@ -10,7 +10,10 @@
  * everybody comes to an end; and if nobody interferes, exactly one of all starters is up in the end.
  *
  * The scene is set by -D: STARTERS, WAITERS (so many of them have -w), STOPPERS, KILLS, FAILURES
- * (of exec), CLOSERS (daemons that close all their fds). -DWITHOUT_... leaves out one protection.
+ * (of exec), CLOSERS (daemons that close all their fds), GHOSTS (daemons whose lock outlives them,
+ * in a child that shares their fds), FOREIGN (the old pidfile is another user's, who has it open for
+ * writing), IN_PLACE (the directory takes no new file), BLIND (each start is in a PID namespace of its
+ * own), SAMEPID (where all daemons have the same PID). -DWITHOUT_... leaves out one protection.
  */
 #ifndef STARTERS
 #define STARTERS 3
@@ -30,16 +33,35 @@
 #ifndef CLOSERS
 #define CLOSERS 0
 #endif
+#ifndef GHOSTS
+#define GHOSTS 0
+#endif
 
 /* The blind may lose to each other for ever, if the scheduler hates them: so often is enough here. */
 #define TRIES 2
 
-/* A file is made after a removal or at first; a removal follows a failure, a kill or a stop. */
-#define FILES (2 + STOPPERS + KILLS + FAILURES)
+/* Each claim makes two at most: an empty one to lock, and the new one. */
+#define FILES (2 * (STARTERS + 1 + STOPPERS + KILLS + FAILURES) + 1)
+
+/* The file that another user has open, and the PID that this user would have signalled. */
+#define FOREIGN_FILE 1
+#define VICTIM STARTERS
+#ifdef FOREIGN
+#define LAUNCHERS (STARTERS - 1)
+#else
+#define LAUNCHERS STARTERS
+#endif
+
+#ifdef SAMEPID
+#define NUMBER(p) 1
+#else
+#define NUMBER(p) (p)
+#endif
 
 /* Who holds a lock: a daemon by its PID, 1 to STARTERS; those who remove by numbers above. */
 #define LAUNCHER(p) (STARTERS + (p))
 #define STOPPER(p) (2 * STARTERS + (p))
+#define OLD_OWNER (2 * STARTERS + STOPPERS + 1)
 #define BIT(who) (1 << (who))
 
 /* ---- The file system ---- */
@@ -47,6 +69,7 @@
 byte path;		    /* the file that has the name; 0: none */
 byte made;		    /* files, so far */
 byte number[FILES + 1];	    /* what each says; 0: nothing */
+bool trusted[FILES + 1];    /* it is ours or root's, and nobody else's */
 byte write_lock[FILES + 1]; /* who has it, or 0 */
 short read_lock[FILES + 1]; /* who has it, a bit each */
 
@@ -69,11 +92,12 @@ inline drop_locks(who, file)
 bool alive[STARTERS + 1];      /* somebody has this PID: a daemon, or a stranger */
 bool execed[STARTERS + 1];     /* it is the command */
 bool stranger[STARTERS + 1];   /* it is neither, and began after the file was written */
+bool bystander[STARTERS + 1];  /* it is neither, and was there before */
 byte generation[STARTERS + 1]; /* a pidfd means only the process that it was opened for */
 bool launching[STARTERS + 1];  /* its launcher lives */
 bool retired[STARTERS + 1];    /* its launcher will not fork again: the PID can be reused */
 bool lost[STARTERS + 1];       /* what comes through the status channel: STEP_PIDFILE_LOST */
-byte running, ended, kills = KILLS, failures = FAILURES, closers = CLOSERS;
+byte running, ended, kills = KILLS, failures = FAILURES, closers = CLOSERS, ghosts = GHOSTS;
 
 /* Needs a variable "each" in the process that calls it, as does what follows. */
 inline end_process(p)
@@ -82,6 +106,11 @@ inline end_process(p)
 		drop_locks(p, each)
 	}
 	each = 0;
+	end_but_not_its_locks(p)
+}
+
+inline end_but_not_its_locks(p)
+{
 	running = running - execed[p];
 	execed[p] = false;
 	stranger[p] = false;
@@ -92,7 +121,7 @@ inline end_process(p)
 inline check_truth()
 {
 	for (each : 1 .. STARTERS) {
-		assert(!execed[each] || (path && number[path] == each))
+		assert(!execed[each] || (path && number[path] == NUMBER(each)))
 	}
 	each = 0
 }
@@ -109,22 +138,32 @@ inline check_truth()
 
 #define one_of(set) (set & 2 -> 1 : (set & 4 -> 2 : (set & 8 -> 3 : 4)))
 
-/* Sets `file`, what it `said`, and `owner`; no owner: 0. "changing" means to look again. */
+/*
+ * Sets `file`, what it `said`, `owner`, and whether that is `believed`; no owner: 0. "changing" means
+ * to look again. One that has not the file open, because it is dead or has got its PID since, is no
+ * more than a name for who keeps the lock.
+ */
 inline pidfile_look_settled()
 {
 	do
-	:: atomic { file = path; owner = 0; said = 0; if :: file == 0 -> break :: else fi };
+	:: atomic { file = path; owner = 0; said = 0; believed = true; if :: file == 0 -> break :: else fi };
 		said = number[file];
 		atomic {
 			if
 			:: write_lock[file] /* changing */
 			:: !write_lock[file] && read_lock[file] ->
 				owner = one_of(read_lock[file]);
+#ifndef WITHOUT_OPEN_CHECK
+				believed = execed[owner];
+#endif
 				if
-				:: execed[owner] -> break
+				:: execed[owner] || !alive[owner] || stranger[owner] -> break
 				:: else /* changing */
 				fi
-			:: else -> owner = (pidfile_number_runs(said) -> said : 0); break
+			:: else ->
+				owner = (pidfile_number_runs(said) -> said : 0);
+				believed = trusted[file];
+				break
 			fi
 		}
 	od
@@ -161,6 +200,15 @@ inline pidfile_remove(who, said)
 
 /* ---- The daemon-to-be, and the daemon ---- */
 
+/* A new file, which has no name yet or the pidfile's. */
+inline make_file(file)
+{
+	made++;
+	assert(made <= FILES);
+	file = made;
+	trusted[file] = true
+}
+
 proctype daemon(byte me)
 {
 	byte file, second, each, born = generation[me];
@@ -174,7 +222,7 @@ pidfile_open_locked:
 			atomic { /* O_CREAT | O_EXCL */
 				if
 				:: path -> goto pidfile_open_locked
-				:: else -> made++; assert(made <= FILES); path = made; file = made
+				:: else -> make_file(file); path = file
 				fi
 			}
 		:: else
@@ -194,7 +242,7 @@ pidfile_open_locked:
 		fi;
 #endif
 
-pidfile_claim:
+pidfile_take:
 #ifndef WITHOUT_JUDGING
 		second = number[file];
 		if
@@ -202,31 +250,53 @@ pidfile_claim:
 		:: else
 		fi;
 #endif
-		d_step { number[file] = me; check_truth() };
 
-pidfile_take:
+#ifndef IN_PLACE
+pidfile_replace:
+		d_step { make_file(second); number[second] = NUMBER(me) };
+#ifndef WITHOUT_LOCK_BEFORE_NAME
+		read_lock[second] = read_lock[second] | BIT(me);
+#endif
+		d_step { path = second; check_truth() }; /* rename(2) */
+		d_step { drop_locks(me, file) };	 /* the close of the old file */
+#ifdef WITHOUT_LOCK_BEFORE_NAME
+		atomic {
+			!conflict(me, second, READ) ->
+			read_lock[second] = read_lock[second] | BIT(me)
+		};
+#endif
+#else
+pidfile_rewrite:
+		d_step { number[file] = NUMBER(me); trusted[file] = true; check_truth() };
 		second = path; /* open(2), for reading only */
-		assert(second);
 		d_step { drop_locks(me, file) }; /* the close of the writable fd */
 #ifndef WITHOUT_READ_LOCK
 		atomic {
-			!conflict(me, second, READ) -> /* F_SETLKW */
-			read_lock[second] = read_lock[second] | BIT(me)
+			if
+			:: conflict(me, second, READ) -> goto pidfile_lost /* or a little later */
+			:: !conflict(me, second, READ) ->
+				read_lock[second] = read_lock[second] | BIT(me)
+			fi
 		};
 #endif
 #ifndef WITHOUT_SECOND_COMPARE
 		if
-		:: second != file || path != second ->
-			d_step { drop_locks(me, second) };
-			goto pidfile_open_locked
+		:: second != file || path != second -> goto pidfile_lost
 		:: else
 		fi;
 #endif
 #ifndef WITHOUT_READ_BACK
 		if
-		:: number[second] != me -> goto pidfile_lost
+		:: number[second] != NUMBER(me) -> goto pidfile_lost
 		:: else
 		fi;
+#endif
+#ifndef WITHOUT_OTHERS_LOCK
+		if
+		:: write_lock[second] || (read_lock[second] & ~BIT(me)) -> goto pidfile_lost
+		:: else
+		fi;
+#endif
 #endif
 
 execute_command:
@@ -242,6 +312,7 @@ execute_command:
 		fi;
 		if
 		:: d_step { closers -> closers--; drop_locks(me, second) } /* it closes all its fds */
+		:: d_step { ghosts -> ghosts--; end_but_not_its_locks(me) }
 		:: skip
 		fi;
 end_runs:
@@ -258,7 +329,7 @@ pidfile_lost:
 proctype launcher(byte me; bool waits)
 {
 	byte file, owner, said, each, tries = TRIES;
-	bool removes;
+	bool removes, believed;
 
 	{
 		skip;
@@ -309,7 +380,7 @@ refused:
 proctype control_stop(byte me)
 {
 	byte file, owner, target, said, pinned, each;
-	bool removes;
+	bool removes, believed;
 
 	/* target_find() */
 	pidfile_look_settled();
@@ -319,25 +390,43 @@ proctype control_stop(byte me)
 		pinned = generation[target]; /* process_watch(): a pidfd */
 #ifndef WITHOUT_SECOND_LOOK
 		pidfile_look_settled();
-	#endif
+#endif
 		if
-		:: owner == target ->
+		:: owner == target && believed ->
 			d_step { /* process_signal(): SIGTERM, at once deadly */
 				if
 				:: alive[target] && generation[target] == pinned ->
-					assert(!stranger[target]);
+					assert(!stranger[target] && !bystander[target]);
 					end_process(target)
 				:: else
-				fi
+				fi;
+				owner = 0
 			}
-		:: else
+		:: else /* by now it is another's, or is not to be believed */
 		fi
 	:: else
 	fi;
 	/* target_finish() */
-	pidfile_remove(STOPPER(me), said);
+	if
+	:: !owner -> pidfile_remove(STOPPER(me), said)
+	:: else
+	fi;
 	ended++
 }
+
+/* ---- The user whose the file was, and who has it open for writing still ---- */
+
+#ifdef FOREIGN
+proctype old_owner()
+{
+	number[FOREIGN_FILE] = NUMBER(VICTIM);
+	if
+	:: d_step { !conflict(OLD_OWNER, FOREIGN_FILE, WRITE) -> write_lock[FOREIGN_FILE] = OLD_OWNER };
+		d_step { drop_locks(OLD_OWNER, FOREIGN_FILE) }
+	:: skip
+	fi
+}
+#endif
 
 /* ---- The adversary: SIGKILL to whom it likes, and PIDs that are used again ---- */
 
@@ -371,7 +460,14 @@ init {
 	byte p;
 
 	atomic {
-		for (p : 1 .. STARTERS) {
+#ifdef FOREIGN
+		made = FOREIGN_FILE;
+		path = FOREIGN_FILE;
+		alive[VICTIM] = true;
+		bystander[VICTIM] = true;
+		run old_owner();
+#endif
+		for (p : 1 .. LAUNCHERS) {
 			launching[p] = true;
 			run launcher(p, p <= WAITERS)
 		}
@@ -386,8 +482,8 @@ init {
 	}
 #if !WAITERS
 	/* Nobody waits for ever. */
-	ended == STARTERS + STOPPERS;
-#if !STOPPERS && !KILLS && !FAILURES && !defined(BLIND)
+	ended == LAUNCHERS + STOPPERS;
+#if !STOPPERS && !KILLS && !FAILURES && !GHOSTS && !defined(BLIND)
 	assert(running == 1);
 #endif
 #endif

@@ -1467,6 +1467,13 @@ static void verbose_step(const struct plan *plan, enum step step)
 		verbose("%s", steps[step].done);
 }
 
+static bool is_directory(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 /* Writes path, made absolute by directory (NULL: the current one) and without leading "./". */
 static void path_absolute_or_die(char result[PATH_MAX], const char *directory, const char *path)
 {
@@ -2420,11 +2427,21 @@ static bool flock_until(int fd, int64_t deadline)
 static int take_flock_or_die(const struct plan *plan)
 {
 	const struct options *opt = plan->opt;
+	/* With -u, a link that the user has made would lend them what it points to. */
+	const int nofollow = opt->user ? O_NOFOLLOW : 0;
+	const int flags = O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC | nofollow;
 	int fd;
 
-	fd = open(opt->lockfile, O_RDONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, LOCK_MODE);
+	fd = open(opt->lockfile, flags | O_CREAT, LOCK_MODE);
 	if (fd == -1 && (errno == EISDIR || errno == EACCES))
-		fd = open(opt->lockfile, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		fd = open(opt->lockfile, flags);
+	if (fd == -1 && nofollow && is_symlink_error(errno))
+		die(EXIT_SETUP,
+			"cannot open lock file '%s': with -u, it must not be a symbolic link",
+			opt->lockfile);
+	if (fd != -1 && opt->root && is_directory(fd))
+		die(EXIT_SETUP, "cannot use lock file '%s': with -R, it must not be a directory",
+			opt->lockfile);
 	fd = fd == -1 ? -1 : move_high(fd);
 	if (fd == -1)
 		die(EXIT_SETUP, "cannot open lock file '%s': %s", opt->lockfile, strerror(errno));
@@ -2484,8 +2501,8 @@ static void check_disk_or_die(const char *path, bool truncate)
 
 /*
  * Opens a stream's file; -1 where it would have to be created, and must not yet. O_NONBLOCK lets
- * a FIFO that nobody reads fail instead of hang; the daemon gets it without. With -u the file's
- * owner-to-be must not point root elsewhere.
+ * a FIFO that nobody reads fail instead of hang; the daemon gets it without. With -u the user must
+ * not point root elsewhere by a link. A directory is no stream, and would lead out of -R.
  */
 static int stream_open_or_die(const struct options *opt, int number, bool create,
 	struct stat *status)
@@ -2495,7 +2512,7 @@ static int stream_open_or_die(const struct options *opt, int number, bool create
 	int flags = output ? O_WRONLY | O_APPEND : O_RDONLY;
 	int fd;
 
-	if (output && opt->user)
+	if (opt->user)
 		flags |= O_NOFOLLOW;
 	if (output && create)
 		flags |= O_CREAT;
@@ -2503,12 +2520,14 @@ static int stream_open_or_die(const struct options *opt, int number, bool create
 	if (fd == -1 && errno == ENOENT && output && !create)
 		return -1;
 	if (fd == -1 && (flags & O_NOFOLLOW) && is_symlink_error(errno))
-		die(EXIT_SETUP, "cannot open '%s': with -u, a log must not be a symbolic link",
-			path);
+		die(EXIT_SETUP, "cannot open '%s': with -u, %s must not be a symbolic link", path,
+			output ? "a log" : "standard input");
 	if (fd == -1 && errno == ENXIO && stat(path, status) == 0 && S_ISFIFO(status->st_mode))
 		die(EXIT_SETUP, "cannot open '%s': nobody has the FIFO open for reading", path);
 	if (fd == -1 || fstat(fd, status) == -1 || fcntl(fd, F_SETFL, flags & O_APPEND) == -1)
 		die(EXIT_SETUP, "cannot open '%s': %s", path, strerror(errno));
+	if (S_ISDIR(status->st_mode))
+		die(EXIT_SETUP, "cannot open '%s': %s", path, strerror(EISDIR));
 	return fd;
 }
 
@@ -3746,6 +3765,20 @@ static void not_the_command_or_die(const struct plan *plan, const char *path)
 		die_usage("'%s' is the command", path);
 }
 
+/* From a directory outside, openat(2) leads out of the root directory of -R. */
+static void check_kept_fds(const struct options *opt)
+{
+	static const char message[] =
+		"cannot keep file descriptor %d: with -R, it must not be a directory";
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (opt->stream[fd] && !strcmp(opt->stream[fd], "-") && is_directory(fd))
+			die(EXIT_SETUP, message, fd);
+	for (size_t i = 0; i < opt->n_keep; i++)
+		if (is_directory(opt->keep[i]))
+			die(EXIT_SETUP, message, opt->keep[i]);
+}
+
 /* All that can fail in front of the user, before anything on disk has changed. */
 static void check_paths(const struct plan *plan)
 {
@@ -3769,6 +3802,8 @@ static void check_paths(const struct plan *plan)
 	}
 	if (opt->lockfile && access(opt->lockfile, R_OK) == -1)
 		path_writable_or_die("lock file", opt->lockfile);
+	if (opt->root)
+		check_kept_fds(opt);
 	errno = ENOTDIR;
 	if (opt->root && (stat(opt->root, &status) == -1 || !S_ISDIR(status.st_mode)))
 		die_of_step(plan, STEP_CHROOT, errno);

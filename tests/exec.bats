@@ -490,6 +490,19 @@ start_in_root() {
 	[ -e "$T/pub/app.log" ]
 }
 
+@test "with --chroot the daemon gets no directory outside of it, from which it could leave" {
+	new_root
+	mkdir outside
+	cannot_run 1 "cannot use lock file 'outside': with -R, it must not be a directory" -R "$root" -l outside /bin/static-target
+	for keep in '7 -k 7 7' '0 -i - 0' '1 -o - 1'; do
+		fails 1 "daemonize: cannot keep file descriptor ${keep%% *}: with -R, it must not be a directory" \
+			sh -c "exec daemonize -R \"\$0\" -e log ${keep#* }<outside true" "$root"
+	done
+	run -1 sh -c 'exec daemonize -R "$0" -o log -e - true 2<outside' "$root"
+	nothing_runs
+	[ ! -e log ]
+}
+
 @test "--chroot takes a relative directory" {
 	new_root
 	cd "$T"

@@ -279,6 +279,32 @@ refused_as_nobody() {
 	wait_until 5 grep -qx nobody "$T/private/log"
 }
 
+@test "with -u a symbolic link is refused as a lock file: the user would get an fd of what it points to" {
+	need_root
+	install -m 600 /dev/null secret
+	as_nobody ln -s "$T/secret" "$T/nobody/file"
+	as_nobody ln -s "$T" "$T/nobody/directory"
+	as_nobody ln -s "$T/new" "$T/nobody/dangling"
+	for link in file directory dangling; do
+		fails 1 "daemonize: cannot open lock file '$T/nobody/$link': with -u, it must not be a symbolic link" \
+			daemonize -u nobody -l "$T/nobody/$link" target dump "$report"
+	done
+	nothing_runs
+	[ ! -e new ]
+	start -l "$T/nobody/file"
+}
+
+@test "with -u a symbolic link is refused as standard input" {
+	need_root
+	install -m 600 /dev/null secret
+	as_nobody ln -s "$T/secret" "$T/nobody/input"
+	fails 1 "daemonize: cannot open '$T/nobody/input': with -u, standard input must not be a symbolic link" \
+		daemonize -u nobody -i "$T/nobody/input" -o log target dump "$report"
+	nothing_runs
+	[ ! -e log ]
+	start -i "$T/nobody/input"
+}
+
 @test "-c takes a directory that only the user may enter, or only root" {
 	need_root
 	mkdir -m 700 "$T/theirs" "$T/mine"

@@ -349,6 +349,12 @@ cannot_log() {
 
 @test "a log in a directory that is not there is refused" { cannot_log "$T/nosuch/log" "[Nn]o *directory*"; }
 @test "a directory is refused as a log" { cannot_log "$T/bin" "Is a directory"; }
+@test "a directory is refused as standard input" {
+	fails 1 "daemonize: cannot open '$T/bin': Is a directory" daemonize -i "$T/bin" -o "$T/log" target dump "$report"
+	nothing_runs
+	[ ! -e "$T/log" ]
+}
+
 @test "a log below a file is refused" { cannot_log "$T/bin/target/log" "Not a directory"; }
 
 @test "a log that may not be written is refused" {

@@ -1552,11 +1552,34 @@ static void path_writable_or_die(const char *what, const char *path)
 
 /* ---- Identity: resolved here, in the launcher; assumed in the daemon ---------------------- */
 
-/* getpwnam(3): what errno may be left at where there is merely no entry. */
+static const char passwd_file[] = "/etc/passwd", group_file[] = "/etc/group";
+
+/* getpwnam(3): what errno may be left at where there is merely no entry, or no such file. */
 static bool is_lookup_error(int error)
 {
 	return error && error != ENOENT && error != ESRCH && error != ERANGE && error != EBADF &&
-	       error != EPERM && error != ENOTTY;
+	       error != ENOTTY;
+}
+
+/*
+ * Returns why a lookup that has found nothing, or no more, is not to be believed; 0 if it is. Where
+ * nsswitch.conf(5) names a second service, libc does not tell that it could not read the file.
+ */
+static int lookup_error(int error, const char *database)
+{
+	char text[4096];
+	ssize_t size = -1;
+	int fd;
+
+	if (is_lookup_error(error))
+		return error;
+	fd = open(database, O_RDONLY | O_CLOEXEC);
+	while (fd != -1 && (size = read(fd, text, sizeof text)) > 0)
+		;
+	error = size == -1 ? errno : 0;
+	if (fd != -1)
+		close(fd);
+	return is_lookup_error(error) ? error : 0;
 }
 
 static const struct passwd *user_or_die(const char *name, struct identity *id)
@@ -1564,13 +1587,16 @@ static const struct passwd *user_or_die(const char *name, struct identity *id)
 	unsigned long long number;
 	bool is_number = parse_number(name, 10, UINT_MAX - 1, &number);
 	const struct passwd *entry;
+	int error;
 
 	errno = 0;
 	entry = getpwnam(name);
 	if (!entry && is_number)
 		entry = getpwuid((uid_t)number);
-	if (!entry && !is_number && is_lookup_error(errno))
-		die(EXIT_SETUP, "cannot look up user '%s': %s", name, strerror(errno));
+	/* Without its entry, a number would lack its supplementary groups. */
+	error = entry ? 0 : lookup_error(errno, passwd_file);
+	if (error)
+		die(EXIT_SETUP, "cannot look up user '%s': %s", name, strerror(error));
 	if (!entry && !is_number)
 		die(EXIT_SETUP, "unknown user '%s'", name);
 	id->uid = entry ? entry->pw_uid : (uid_t)number;
@@ -1582,21 +1608,24 @@ static gid_t group_or_die(const char *name)
 {
 	unsigned long long number;
 	const struct group *entry;
+	int error;
 
 	errno = 0;
 	entry = getgrnam(name);
 	if (entry)
 		return entry->gr_gid;
+	error = lookup_error(errno, group_file);
+	if (error)
+		die(EXIT_SETUP, "cannot look up group '%s': %s", name, strerror(error));
 	if (parse_number(name, 10, UINT_MAX - 1, &number))
 		return (gid_t)number;
-	if (is_lookup_error(errno))
-		die(EXIT_SETUP, "cannot look up group '%s': %s", name, strerror(errno));
 	die(EXIT_SETUP, "unknown group '%s'", name);
 }
 
 static void identity_groups(struct identity *id, const struct passwd *user)
 {
 	static gid_t groups[NGROUPS_MAX];
+	int error;
 
 	id->groups = groups;
 	id->groups[0] = id->gid;
@@ -1605,10 +1634,12 @@ static void identity_groups(struct identity *id, const struct passwd *user)
 		return;
 	/* glibc calls it a success where it could not read the group database. */
 	errno = 0;
-	if (list_groups(user->pw_name, id->gid, groups, &id->n_groups) == -1 ||
-		is_lookup_error(errno))
+	error = list_groups(user->pw_name, id->gid, groups, &id->n_groups) == -1
+			? errno
+			: lookup_error(errno, group_file);
+	if (error)
 		die(EXIT_SETUP, "cannot look up the groups of user '%s': %s", user->pw_name,
-			strerror(errno));
+			strerror(error));
 }
 
 /* What forbids a login runs no commands, which is what a daemon wants $SHELL for. */
@@ -1645,6 +1676,7 @@ static void identity_resolve(struct plan *plan)
 	char name[LOGIN_NAME_MAX + 64];
 	const char *group = opt->group, *colon = opt->user ? strchr(opt->user, ':') : NULL;
 	const struct passwd *user;
+	int error;
 
 	*id = (struct identity){.uid = geteuid(), .gid = (gid_t)-1};
 	if (!opt->user && !opt->group)
@@ -1660,8 +1692,14 @@ static void identity_resolve(struct plan *plan)
 			die(EXIT_SETUP, "unknown user '%s'", opt->user);
 		user = user_or_die(name, id);
 		set_login_environment(user);
-	} else
+	} else {
+		errno = 0;
 		user = getpwuid(id->uid);
+		error = user ? 0 : lookup_error(errno, passwd_file);
+		if (error)
+			die(EXIT_SETUP, "cannot look up user %lu: %s", (unsigned long)id->uid,
+				strerror(error));
+	}
 	if (group)
 		id->gid = group_or_die(group);
 	if (id->gid == (gid_t)-1)

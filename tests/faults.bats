@@ -76,6 +76,28 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 		inject=openat,open:error=EIO -- daemonize -u nobody true
 }
 
+@test "a number is no user without a name and groups where the database cannot be read" {
+	need_root
+	for fault in openat,open:error=EIO openat,open:error=EPERM read,readv:error=EIO; do
+		on=(/etc/passwd)
+		cannot 1 "cannot look up user '54998': *" inject=$fault -- daemonize -u 54998:54999 true
+		on=(/etc/group)
+		cannot 1 "cannot look up group '54999': *" inject=$fault -- daemonize -u 54998:54999 true
+		cannot 1 "cannot look up group '54999': *" inject=$fault -- daemonize -g 54999 true
+		cannot 1 "cannot look up the groups of user 'daemon': *" inject=$fault -- daemonize -u daemon true
+		on=(/etc/nsswitch.conf /etc/passwd)
+		cannot 1 "cannot look up user '54998': *" inject=$fault -- daemonize -u 54998:54999 true
+		cannot 1 "cannot look up user 0: *" inject=$fault -- daemonize -g "$(id -g daemon)" true
+	done
+}
+
+@test "where there is no database of users and groups, as in a small container, numbers do" {
+	need_root
+	on=(/etc/passwd /etc/group)
+	run -0 --separate-stderr faulty inject=openat,open:error=ENOENT -- daemonize -u 54998:54999 -O - sh -c 'id -u; id -G'
+	expect "$output" $'54998\n54999'
+}
+
 @test "a file system without flock is told" {
 	cannot 1 "cannot lock 'app.lock': No locks available" inject=flock:error=ENOLCK -- daemonize -l app.lock true
 }

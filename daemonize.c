@@ -3886,6 +3886,11 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		.launcher = getpid()};
 	struct attempt attempt = {.daemon = 0};
 
+	/* pid_namespaces(7): the kernel would kill the daemon as soon as we exit. */
+	if (plan.launcher == 1 && !opt->foreground)
+		die(EXIT_SETUP, "%s",
+			"cannot detach: this is the first process of a PID namespace, which ends "
+			"with it: use -f");
 	/* The number is taken, so that no file that we open gets it. */
 	if (opt->notify_fd != -1 && fcntl(opt->notify_fd, F_GETFD) == -1 &&
 		dup2(STDIN_FILENO, opt->notify_fd) == -1)

@@ -178,6 +178,19 @@ container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@";
 	expect "$(field tty)" none
 }
 
+@test "a container's first process cannot detach, since all would end with it: it is told of -f" {
+	need_root
+	need unshare
+	for options in "-p app.pid -O app.log" "--ok-if-running -l app.lock" "-P --notify"; do
+		# shellcheck disable=SC2086 # options
+		fails 1 "daemonize: cannot detach: this is the first process of a PID namespace, which ends with it: use -f" \
+			"${new_container[@]}" "$T/bin/daemonize" $options target dump "$report"
+	done
+	for file in app.pid app.log app.lock "$report"; do
+		[ ! -e "$file" ]
+	done
+}
+
 # bats test_tags=needs:zombies
 @test "where nothing reaps the dead, a dead daemon does not keep its place" {
 	need_root

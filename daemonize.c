@@ -2995,6 +2995,12 @@ static _Noreturn void execute_command(struct plan *plan)
 	_exit(EXIT_SETUP);
 }
 
+/* root may be kept from a directory (NFS) that the user to be can enter. */
+static bool may_enter_later(const struct plan *plan, int error)
+{
+	return plan->id.change && (error == EACCES || error == EPERM);
+}
+
 /*
  * Turns this process into the daemon. All fds are closed before the pidfile is locked, since any
  * close might drop the lock; what needs privileges is done while we have them.
@@ -3002,6 +3008,8 @@ static _Noreturn void execute_command(struct plan *plan)
 static _Noreturn void become_daemon(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
+	const char *directory = opt->directory ? opt->directory : "/";
+	bool entered;
 
 	must(plan, STEP_STREAMS, redirect_streams(plan) == 0);
 	must(plan, STEP_CLOSE, close_others(plan) == 0);
@@ -3009,11 +3017,15 @@ static _Noreturn void become_daemon(struct plan *plan)
 		take_pidfile(plan);
 	if (opt->root)
 		must(plan, STEP_CHROOT, chroot(opt->root) == 0 && chdir("/") == 0);
-	must(plan, STEP_CHDIR, chdir(opt->directory ? opt->directory : "/") == 0);
+	entered = chdir(directory) == 0;
+	if (entered || !may_enter_later(plan, errno))
+		must(plan, STEP_CHDIR, entered);
 	if (opt->no_core)
 		must(plan, STEP_CORE, setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0);
 	if (plan->id.change)
 		assume_identity(plan);
+	if (!entered)
+		must(plan, STEP_CHDIR, chdir(directory) == 0);
 	if (opt->root) {
 		const int error = command_find(opt->command[0], plan->path);
 
@@ -3846,7 +3858,8 @@ static void check_paths(const struct plan *plan)
 	if (opt->root && (stat(opt->root, &status) == -1 || !S_ISDIR(status.st_mode)))
 		die_of_step(plan, STEP_CHROOT, errno);
 	if (!opt->root && opt->directory &&
-		(stat(opt->directory, &status) == -1 || !S_ISDIR(status.st_mode)))
+		(stat(opt->directory, &status) == -1 ? !may_enter_later(plan, errno)
+						     : !S_ISDIR(status.st_mode)))
 		die_of_step(plan, STEP_CHDIR, errno);
 }
 

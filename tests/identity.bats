@@ -313,6 +313,43 @@ refused_as_nobody() {
 	expect "$(field cwd)" "$T/theirs"
 }
 
+# without_override COMMAND...: as root on NFS, who may not enter what the permissions forbid.
+without_override() {
+	setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search -- "$@"
+}
+
+@test "-c takes a directory that only the user may enter, where root may not, as on NFS" {
+	need_root
+	mkdir -m 700 theirs theirs/inner
+	chown nobody theirs theirs/inner
+	caller=(without_override)
+	for directory in theirs theirs/inner; do
+		start -u nobody -c "$directory"
+		expect "$(field cwd)" "$T/$directory"
+		expect "$(field uid)" "$(id -u nobody):*"
+		rm "$report"
+	done
+	start -f -u nobody -c theirs &
+	reported "$report"
+	expect "$(field cwd)" "$T/theirs"
+}
+
+@test "-c refuses a directory that neither root nor the user may enter, and one that is not there" {
+	need_root
+	mkdir -m 700 theirs mine
+	chown nobody theirs
+	fails 1 "daemonize: cannot change to directory '$T/theirs': Permission denied" \
+		without_override daemonize -p app.pid -c "$T/theirs" true
+	fails 1 "daemonize: cannot change to directory '$T/theirs': Permission denied" \
+		without_override daemonize -p app.pid -u daemon -c "$T/theirs" true
+	fails 1 "daemonize: cannot change to directory '$T/theirs/nosuch': No such file or directory" \
+		without_override daemonize -p app.pid -u nobody -c "$T/theirs/nosuch" true
+	fails 1 "daemonize: cannot change to directory '$T/nosuch': No such file or directory" \
+		daemonize -p app.pid -u nobody -c "$T/nosuch" true
+	nothing_runs
+	[ ! -e app.pid ]
+}
+
 @test "a command that the user may not execute is an error" {
 	need_root
 	install -m 700 "$T/bin/target" "$T/roots-own"

@@ -1604,6 +1604,20 @@ static const struct passwd *user_or_die(const char *name, struct identity *id)
 	return entry;
 }
 
+/* NULL if there is no such entry. */
+static const struct passwd *calling_user_or_die(uid_t uid)
+{
+	const struct passwd *entry;
+	int error;
+
+	errno = 0;
+	entry = getpwuid(uid);
+	error = entry ? 0 : lookup_error(errno, passwd_file);
+	if (error)
+		die(EXIT_SETUP, "cannot look up user %lu: %s", (unsigned long)uid, strerror(error));
+	return entry;
+}
+
 static gid_t group_or_die(const char *name)
 {
 	unsigned long long number;
@@ -1668,6 +1682,29 @@ static void set_login_environment(const struct passwd *user)
 	}
 }
 
+static bool groups_hold(const gid_t *groups, int count, gid_t group)
+{
+	for (int i = 0; i < count; i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+/* Whether our supplementary groups are these. Our own group counts as one of them, or need not be. */
+static bool has_groups(const struct identity *id)
+{
+	static gid_t ours[NGROUPS_MAX];
+	const int count = getgroups(NGROUPS_MAX, ours);
+
+	for (int i = 0; i < count; i++)
+		if (ours[i] != id->gid && !groups_hold(id->groups, id->n_groups, ours[i]))
+			return false;
+	for (int i = 0; i < id->n_groups; i++)
+		if (id->groups[i] != id->gid && !groups_hold(ours, count, id->groups[i]))
+			return false;
+	return true;
+}
+
 /* Settles who to be, of -u USER[:GROUP] and -g GROUP. */
 static void identity_resolve(struct plan *plan)
 {
@@ -1675,8 +1712,8 @@ static void identity_resolve(struct plan *plan)
 	struct identity *id = &plan->id;
 	char name[LOGIN_NAME_MAX + 64];
 	const char *group = opt->group, *colon = opt->user ? strchr(opt->user, ':') : NULL;
-	const struct passwd *user;
-	int error;
+	const struct passwd *user = NULL;
+	bool same;
 
 	*id = (struct identity){.uid = geteuid(), .gid = (gid_t)-1};
 	if (!opt->user && !opt->group)
@@ -1692,23 +1729,19 @@ static void identity_resolve(struct plan *plan)
 			die(EXIT_SETUP, "unknown user '%s'", opt->user);
 		user = user_or_die(name, id);
 		set_login_environment(user);
-	} else {
-		errno = 0;
-		user = getpwuid(id->uid);
-		error = user ? 0 : lookup_error(errno, passwd_file);
-		if (error)
-			die(EXIT_SETUP, "cannot look up user %lu: %s", (unsigned long)id->uid,
-				strerror(error));
 	}
 	if (group)
 		id->gid = group_or_die(group);
+	if (!opt->user)
+		user = calling_user_or_die(id->uid);
 	if (id->gid == (gid_t)-1)
 		die(EXIT_SETUP, "user '%s' has no passwd entry: name a group too, as %s:GROUP",
 			opt->user, opt->user);
 	identity_groups(id, user);
-	id->change = geteuid() == 0 || id->uid != geteuid() || id->gid != getegid();
+	same = id->uid == geteuid() && id->gid == getegid();
+	id->change = !same || !has_groups(id);
 	if (id->change && may_set_groups() == -1)
-		die_of_step(plan, STEP_USER, errno);
+		die_of_step(plan, same ? STEP_GROUPS : STEP_USER, errno);
 }
 
 /* ---- Environment -------------------------------------------------------------------------- */

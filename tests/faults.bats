@@ -81,13 +81,14 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 	for fault in openat,open:error=EIO openat,open:error=EPERM read,readv:error=EIO; do
 		on=(/etc/passwd)
 		cannot 1 "cannot look up user '54998': *" inject=$fault -- daemonize -u 54998:54999 true
+		cannot 1 "cannot look up user 54998: *" inject=$fault -- \
+			setpriv --reuid=54998 --regid=54999 --clear-groups daemonize -g 54999 true
 		on=(/etc/group)
 		cannot 1 "cannot look up group '54999': *" inject=$fault -- daemonize -u 54998:54999 true
 		cannot 1 "cannot look up group '54999': *" inject=$fault -- daemonize -g 54999 true
 		cannot 1 "cannot look up the groups of user 'daemon': *" inject=$fault -- daemonize -u daemon true
 		on=(/etc/nsswitch.conf /etc/passwd)
 		cannot 1 "cannot look up user '54998': *" inject=$fault -- daemonize -u 54998:54999 true
-		cannot 1 "cannot look up user 0: *" inject=$fault -- daemonize -g "$(id -g daemon)" true
 	done
 }
 

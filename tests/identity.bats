@@ -436,6 +436,35 @@ without_override() {
 	expect "$(field env.USER)" "$(as_nobody id -un)"
 }
 
+# bats test_tags=needs:native
+@test "root in a user namespace, who may not set groups, may become itself" {
+	need_root
+	need unshare setpriv
+	caller=(setpriv --clear-groups unshare --map-root-user)
+	for user in root 0:0; do
+		start -u $user
+		expect "$(field uid)" 0:0:0
+		expect "$(field env.HOME)" "$(getent passwd 0 | cut -d: -f6)"
+		rm "$report"
+	done
+	fails 1 "daemonize: cannot become user '5:5': Operation not permitted" \
+		"${caller[@]}" daemonize -u 5:5 target dump "$report"
+}
+
+@test "root without CAP_SETGID may become itself, but only in its own groups" {
+	with_users
+	# without_setgid GROUPS USER
+	without_setgid() { "${caller[@]}" setpriv --groups "$1" --bounding-set=-setgid daemonize -u "$2" -o - id -G; }
+	run -0 without_setgid 54333,0 root
+	expect "$output" "0 54333"
+	for groups in 0 54333,4 4; do
+		fails 1 "daemonize: cannot set the supplementary groups of 'root': Operation not permitted" \
+			without_setgid "$groups" root
+	done
+	fails 1 "daemonize: cannot become user 'root:app': Operation not permitted" without_setgid 54333 root:app
+	fails 1 "daemonize: cannot become user 'app:root': Operation not permitted" without_setgid 54333 app:root
+}
+
 @test "a plain user may name its own group" {
 	caller=(as_nobody)
 	start -g "$(as_nobody id -g)"

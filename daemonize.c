@@ -1803,11 +1803,23 @@ static int file_executable(const char *path)
 	return access(path, X_OK) == 0 ? 0 : errno;
 }
 
-/* Writes the file that name means, by PATH if it has no slash. 0, or ENOENT, EACCES, ... */
+/* Whether the directory of a file that gave EACCES cannot be searched. */
+static bool is_hidden(const char *path)
+{
+	struct stat status;
+
+	return lstat(path, &status) == -1 && errno == EACCES;
+}
+
+/*
+ * Writes the file that name means, by PATH if it has no slash. 0, or ENOENT, EACCES, ... A name
+ * that PATH does not have leaves the first directory that cannot be searched in path, or "".
+ */
 static int command_find(const char *name, char path[PATH_MAX])
 {
 	static const char default_path[] = "/usr/bin:/bin";
 	const char *directories = getenv("PATH");
+	char hidden[PATH_MAX] = "";
 	int error, worst = ENOENT;
 	size_t length;
 
@@ -1822,11 +1834,14 @@ static int command_find(const char *name, char path[PATH_MAX])
 			error = file_executable(path);
 			if (error == 0)
 				return 0;
-			if (error == EACCES)
+			if (error == EACCES && !is_hidden(path))
 				worst = EACCES;
+			else if (error == EACCES && !*hidden)
+				path_parent(hidden, path);
 		}
 		next = next[length] ? next + length + 1 : NULL;
 	}
+	memcpy(path, hidden, sizeof hidden);
 	return worst;
 }
 
@@ -1854,6 +1869,10 @@ static void command_resolve(struct plan *plan)
 	if (opt->root)
 		return;
 	error = command_find(opt->command[0], plan->path);
+	if (error == ENOENT && !strchr(opt->command[0], '/') && *plan->path)
+		die(EXIT_NOT_FOUND,
+			"cannot find '%s': command not found (directory '%s' of PATH cannot be searched)",
+			opt->name, plan->path);
 	/* root may be kept from a file (NFS) that the user to be can read: execve will tell. */
 	if (error && !(error == EACCES && plan->id.change && strchr(opt->command[0], '/')))
 		die_of_step(plan, find_step(error), error);

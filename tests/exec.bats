@@ -260,6 +260,30 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 	cannot_run 126 "*hello'*Permission denied" hello
 }
 
+@test "a command is not found, status 127, where a directory of PATH cannot be searched, which is named" {
+	mkdir -p "$T/a" "$T/b/hello"
+	cd "$T/a"
+	chmod 600 .
+	local hint="(directory '$T/a' of PATH cannot be searched)"
+	for path in "$T/a" "$T/b:$T/a:/nosuch" "$T/a:$T/a/b"; do
+		fails 127 "daemonize: cannot find 'hello': command not found $hint" as_nobody env "PATH=$path" "$T/bin/daemonize" hello
+	done
+	fails 127 "daemonize: cannot find 'hello': command not found (directory '.' of PATH cannot be searched)" \
+		as_nobody env PATH=:/nosuch "$T/bin/daemonize" hello
+	chmod 755 .
+}
+
+@test "a directory of PATH that cannot be searched hides neither a command nor one that may not be executed" {
+	mkdir -m 600 "$T/a"
+	program "$T/b/hello" '#!/bin/sh' 'echo b'
+	PATH=$T/a:$T/b:$PATH run -0 as_nobody daemonize -o - hello
+	expect "$output" b
+	chmod 644 "$T/b/hello"
+	PATH=$T/a:$T/b:$PATH fails 126 "daemonize: cannot execute 'hello': Permission denied" as_nobody daemonize hello
+	ln -s "$T/a/hello" "$T/b/there"
+	PATH=$T/a:$T/b:$PATH fails 126 "daemonize: cannot execute 'there': Permission denied" as_nobody daemonize there
+}
+
 @test "a command of which PATH has but a directory is status 127" {
 	mkdir -p "$T/a/hello"
 	PATH=$PATH:$T/a
@@ -523,6 +547,8 @@ start_in_root() {
 	new_root
 	cannot_run 127 "*'$T/bin/target'*" -R "$root" "$T/bin/target"
 	cannot_run 127 "*'target'*" -R "$root" target
+	mkdir -m 700 "$root/mine"
+	cannot_run 127 "cannot find 'target': command not found" -R "$root" -u nobody -E PATH=/mine:/bin target
 }
 
 @test "a script without #! and without a shell in the new root is an error" {

@@ -21,7 +21,7 @@ setup() {
 	chmod 1777 "$T/pub"
 	cp "$program" "$T/bin/daemonize"
 	cp "$target" "$T/bin/target"
-	# Without the caller's own directories, which nobody may be unable to search: that would be status 126.
+	# The same for every caller, with the servers of sbin. A directory that only root may search would be in messages.
 	export DAEMONIZE_TEST=$T PATH=$T/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	caller=() owned=() report=$T/pub/report
 	cd "$T" || return

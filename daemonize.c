@@ -1334,10 +1334,16 @@ static void options_check_start(const struct options *opt)
 		die_usage("%s", "no command given");
 	if (!*opt->command[0])
 		die_usage("%s", "the command is an empty string");
+	for (size_t i = 0; i < opt->n_pidfiles; i++)
+		if (strcmp(opt->pidfiles[i], opt->pidfile) != 0)
+			die_usage("a daemon has one pidfile, not '%s' and '%s'", opt->pidfiles[i],
+				opt->pidfile);
 	if (opt->if_running_given && !opt->pidfile && !opt->lockfile)
 		die_usage("%s", "-r, -w and --ok-if-running need -p or -l, to know what runs");
 	if (opt->foreground && waits_for_readiness(opt))
 		die_usage("%s", "with -f nobody stays to wait for -s, --notify or --notify-fd");
+	if (opt->timeout >= 0 && opt->timeout < opt->startsecs)
+		die_usage("%s", "the time of -t is over before that of -s");
 	if (opt->notify && opt->notify_fd != -1)
 		die_usage("%s", "--notify and --notify-fd exclude each other");
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)

@@ -270,7 +270,7 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 	done
 	fails 127 "daemonize: cannot find 'hello': command not found (directory '.' of PATH cannot be searched)" \
 		as_nobody env PATH=:/nosuch "$T/bin/daemonize" hello
-	chmod 755 .
+	chmod 755 "$T/a"
 }
 
 @test "a directory of PATH that cannot be searched hides neither a command nor one that may not be executed" {

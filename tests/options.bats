@@ -103,6 +103,19 @@ each_misused() {
 	misuse "*--notify*" --notify --notify-fd 3 target dump "$report"
 }
 
+@test "a start takes one pidfile, which may be named twice" {
+	misuse "a daemon has one pidfile, not '$T/one' and '$T/two'." -p "$T/one" -p "$T/two" target dump "$report"
+	misuse "a daemon has one pidfile, not 'one' and 'two'." -p two -p one --pidfile two target dump "$report"
+	start -p app.pid -p app.pid
+	expect "$(cat app.pid)" "$pid"
+}
+
+@test "a time to be ready that is over before the daemon has lived long enough is a usage error" {
+	misuse "the time of -t is over before that of -s." -s 2 -t 1 -p app.pid -o log target dump "$report"
+	misuse "the time of -t is over before that of -s." -t 0.09 -s 0.1 --notify target dump "$report"
+	start -s 0.1 -t 0.1
+}
+
 @test "control needs a pidfile, takes no command, and is one thing at a time" {
 	misuse "*-p*" --status
 	misuse "*-p*" --stop
@@ -208,11 +221,9 @@ each_misused() {
 }
 
 @test "of an option that is given twice the last holds" {
-	start -m 077 -m 027 -c / -c "$T" -p "$T/one" -p "$T/two"
+	start -m 077 -m 027 -c / -c "$T"
 	expect "$(field umask)" 027
 	expect "$(field cwd)" "$T"
-	expect "$(cat "$T/two")" "$pid"
-	[ ! -e "$T/one" ]
 }
 
 # ---- What it says ----

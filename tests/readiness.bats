@@ -768,12 +768,6 @@ notified_on() {
 
 # ---- Giving up ----
 
-@test "-t bounds the wait for -s as well" {
-	fails 124 "daemonize: gave up waiting: target is not ready after * s" \
-		daemonize -s 30 -t 0.3 -p "$T/app.pid" target dump "$report"
-	nothing_is_left
-}
-
 @test "-t inf is no bound" {
 	daemonize --notify -t inf target notify READY=1 "$report"
 	reported "$report"

@@ -41,6 +41,15 @@ load helper
 	expect "$(field ignored)" HUP,TSTP,TTIN,TTOU
 }
 
+@test "a shell can trap a signal that it would find ignored, with --default-signal" {
+	for option in --default-signal --ignore-signal; do
+		daemonize $option TSTP -o "$T/$option" sh -c 'trap "echo trapped" TSTP; kill -TSTP $$; echo done'
+		wait_until 5 grep -q done "$T/$option"
+	done
+	expect "$(cat "$T/--default-signal")" $'trapped\ndone'
+	expect "$(cat "$T/--ignore-signal")" done
+}
+
 @test "--ignore-signal takes a list, and may be repeated" {
 	start --ignore-signal HUP,INT --ignore-signal USR1
 	expect "$(field ignored)" HUP,INT,USR1,TSTP,TTIN,TTOU

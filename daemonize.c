@@ -3545,68 +3545,106 @@ static enum verdict await_ready(const struct plan *plan, struct readiness *r, co
 	return verdict;
 }
 
+/* A daemon and all that it has begun. */
+struct family {
+	pid_t daemon; /* ours, and so its PID, until it is reaped */
+	pid_t session;
+	bool adopts; /* whoever is our child is of the family: an orphan, since we are the subreaper */
+};
+
+static struct family family_of(const struct attempt *attempt)
+{
+	return (struct family){attempt->daemon, attempt->middle, !attempt->had_children};
+}
+
 /*
  * Whether the process descends from the daemon: it is in its session, or an ancestor is, or that
- * ancestor was orphaned, and so became our child.
+ * ancestor was orphaned, and so became our child. Who is younger than their child are no parent:
+ * they have the PID of one that has ended meanwhile.
  */
-static bool is_family(const struct attempt *attempt, pid_t pid)
+static bool is_family(const struct family *family, pid_t pid)
 {
+	unsigned long long youngest = ULLONG_MAX;
 	struct process process;
 
-	while (process_read(pid, &process)) {
-		if (process.session == attempt->middle)
+	while (process_read(pid, &process) && process.start <= youngest) {
+		if (process.session == family->session)
 			return true;
 		for (size_t i = 0; i < n_loggers; i++)
 			if (process.session == loggers[i].group)
 				return false;
 		if (process.parent == getpid())
-			return !attempt->had_children;
+			return family->adopts;
 		if (process.parent <= 1)
 			return false;
+		youngest = process.start;
 		pid = process.parent;
 	}
 	return false;
 }
 
 /*
- * For where /proc does not tell who is of the family: signals the daemon's process group, which may
- * outlive it. A zombie is one of it as well, so those that are ours are reaped. Returns whether
+ * Signals the process if it lives and is of the family; returns whether it did. It is pinned before
+ * it is looked at, so that another that gets its PID meanwhile cannot be hit.
+ */
+static bool signal_member(const struct family *family, pid_t pid, int number)
+{
+	const int watch = process_watch(pid);
+	const bool exists = watch != -1 || errno != ESRCH;
+	const bool signalled = exists && process_is_alive(pid) && is_family(family, pid) &&
+			       process_signal(watch, pid, number) == 0;
+
+	if (watch != -1)
+		close(watch);
+	return signalled;
+}
+
+/*
+ * For where it cannot be seen who is of the family: signals the daemon and its process group, which
+ * may outlive it. A zombie is one of it as well, so those that are ours are reaped. Returns whether
  * there was any.
  */
-static bool signal_group(const struct attempt *attempt, int number)
+static bool signal_group(const struct family *family, int number)
 {
-	const bool any = kill(-attempt->daemon, number) == 0;
+	siginfo_t end = {.si_pid = 0};
+	const bool lives =
+		waitid(P_PID, (id_t)family->daemon, &end, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		end.si_pid == 0;
+	bool any = kill(-family->daemon, number) == 0;
 
-	while (waitpid(-attempt->daemon, NULL, WNOHANG) > 0)
+	if (lives && getpgid(family->daemon) != family->daemon)
+		any |= kill(family->daemon, number) == 0;
+	while (waitpid(-family->daemon, NULL, WNOHANG) > 0)
 		;
 	return any;
 }
 
-/* Signals all that lives of what the daemon has begun. Returns how many processes that was. */
-static size_t signal_family(const struct attempt *attempt, int number)
+/* Signals all that lives of the family. Returns how many processes that was. */
+static size_t signal_family(const struct family *family, int number)
 {
-	struct process process = {.state = 0};
+	/* To look at a process while it is pinned takes three fds, of which there may be too few. */
+	DIR *list = opendir("/proc");
+	const int watch = process_watch(getpid());
+	struct process self = {.state = 0};
+	const bool can_look = list && process_read(getpid(), &self);
 	const struct dirent *entry;
 	unsigned long long pid;
 	size_t count = 0;
-	DIR *list;
 
-	if (!process_read(getpid(), &process))
-		return signal_group(attempt, number);
-	list = opendir("/proc");
-	while (list && (entry = readdir(list)))
-		if (parse_number(entry->d_name, 10, INT_MAX, &pid) &&
-			process_is_alive((pid_t)pid) && is_family(attempt, (pid_t)pid))
-			count += kill((pid_t)pid, number) == 0;
+	if (watch != -1)
+		close(watch);
+	while (can_look && (entry = readdir(list)))
+		if (parse_number(entry->d_name, 10, INT_MAX, &pid))
+			count += signal_member(family, (pid_t)pid, number);
 	if (list)
 		closedir(list);
-	return count;
+	return can_look ? count : signal_group(family, number);
 }
 
-/* Returns when nothing of the daemon lives any more, or at the deadline. */
-static bool await_family_end(const struct attempt *attempt, int64_t deadline)
+/* Returns when nothing of the family lives any more, or at the deadline. */
+static bool await_family_end(const struct family *family, int64_t deadline)
 {
-	while (signal_family(attempt, 0) > 0) {
+	while (signal_family(family, 0) > 0) {
 		if (clock_read(CLOCK_MONOTONIC) >= deadline)
 			return false;
 		nap(10 * NAP);
@@ -3614,17 +3652,17 @@ static bool await_family_end(const struct attempt *attempt, int64_t deadline)
 	return true;
 }
 
-/* Ends a start that has failed: TERM, and then KILL. False if there is one that we may not. */
-static bool end_family(const struct attempt *attempt)
+/* Ends a start that has failed: TERM, and then KILL. False if the daemon is one that we may not. */
+static bool end_family(const struct family *family)
 {
 	int64_t limit = deadline_in(TERM_GRACE);
 
-	if (signal_family(attempt, SIGTERM) > 0 && !await_family_end(attempt, limit)) {
+	if (signal_family(family, SIGTERM) > 0 && !await_family_end(family, limit)) {
 		limit = deadline_in(TERM_GRACE);
-		while (signal_family(attempt, SIGKILL) > 0 && clock_read(CLOCK_MONOTONIC) < limit)
+		while (signal_family(family, SIGKILL) > 0 && clock_read(CLOCK_MONOTONIC) < limit)
 			nap(NAP);
 	}
-	return has_died(attempt->daemon);
+	return has_died(family->daemon);
 }
 
 /* Until now the zombie has kept its numbers from being another's. */
@@ -3794,6 +3832,7 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 {
 	const struct options *opt = plan->opt;
 	const int64_t now = clock_read(CLOCK_MONOTONIC);
+	const struct family family = family_of(attempt);
 	struct readiness r = {.daemon = attempt->daemon,
 		.begun = now,
 		.deadline = NEVER,
@@ -3828,7 +3867,9 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 	/* Asked for now, since the end of its family may reap it. */
 	if (waitid(P_PID, (id_t)r.daemon, &r.death, WEXITED | WNOHANG | WNOWAIT) == -1)
 		r.death.si_pid = 0;
-	r.ended = end_family(attempt);
+	if (r.watch_fd != -1)
+		close(r.watch_fd); /* there may be too few for what follows */
+	r.ended = end_family(&family);
 	if (opt->notify)
 		notify_receive(plan, &r); /* last words */
 	complain_of(plan, &r, verdict);
@@ -4010,7 +4051,9 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		await_ready_or_die(&plan, &attempt);
 	if (logger_ends(0, "before the daemon was up") ||
 		(opt->print_pid && !print_pid(attempt.daemon))) {
-		if (!end_family(&attempt))
+		const struct family family = family_of(&attempt);
+
+		if (!end_family(&family))
 			complain("pid %ld cannot be ended", (long)attempt.daemon);
 		bury(&plan, &attempt);
 		return EXIT_SETUP;

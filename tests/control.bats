@@ -959,6 +959,56 @@ status 1"
 		'ended_by_kill $pid' 'recycle $pid' 'wait $strace' 'lives $other'
 }
 
+# ends_family CALL WHEN NUMBER LINE...: a start gives up, and is halted where it is about to make this call, the
+# one numbered WHEN, for the daemon's child; meanwhile the child's PID changes hands.
+ends_family() {
+	need_root
+	need strace unshare
+	printf '%s\n' '#!/bin/sh' 'trap "" TERM' 'setsid target dump "$DAEMONIZE_TEST/pub/report" &' 'wait' >bin/app
+	chmod 755 bin/app
+	run -0 in_namespace \
+		"strace -qq -o /dev/null -e inject=$1:delay_enter=2000000:when=$2 daemonize -s 60 -t 1 app &
+		strace=\$!" 'reported "$report"' "wait_until 10 at_call \"$3\"" \
+		'ended_by_kill $pid' 'wait_until 10 test ! -e /proc/$pid' 'recycle $pid' \
+		'status=0; wait $strace || status=$?' 'echo "status $status"' 'lives $other'
+	expect "$output" "*gave up waiting*
+status 124"
+}
+
+# bats test_tags=needs:native,needs:pidfd,needs:proc,needs:subreaper,no-valgrind
+@test "the end of a failed start cannot hit who gets the PID of one of its processes, before that is pinned" {
+	# The launcher has pinned the daemon, for the wait, and then itself, bash, strace, itself, and the daemon.
+	ends_family pidfd_open 7 '434 $(printf 0x%x $pid)'
+}
+
+# bats test_tags=needs:native,needs:pidfd,needs:proc,needs:subreaper,no-valgrind
+@test "the end of a failed start cannot hit who gets the PID of one of its processes, after that was pinned" {
+	ends_family pidfd_send_signal 2 424
+}
+
+# The call is openat(2), which has a number of its own on most architectures.
+# bats test_tags=needs:native,needs:proc,needs:subreaper,no-valgrind
+@test "the end of a failed start spares the child of one whose PID one of its processes gets" {
+	need_root
+	need strace unshare
+	mkfifo "$T/pub/go"
+	printf '%s\n' '#!/bin/sh' 'read line <"$DAEMONIZE_TEST/pub/go"' 'target dump "$DAEMONIZE_TEST/pub/heir" &' \
+		'wait' >bin/app
+	chmod 755 bin/app
+	run -0 in_namespace 'stays_at_call() { for _ in {1..5}; do at_call "$1" || return; sleep 0.1; done; }' \
+		'sh -c '\''echo $$ >"$1"; target dump "$2"; :'\'' sh "$T/pub/parent" "$report" &' \
+		'reported "$report"' 'parent=$(cat "$T/pub/parent")' \
+		'strace -qq -o /dev/null -P "/proc/$parent/stat" -e inject=openat:delay_enter=3000000:when=3 \
+			daemonize -s 60 -t 1 app &
+		strace=$!' 'wait_until 10 stays_at_call "\(56\|257\|286\|288\|295\|322\)"' 'ended_by_kill $parent' 'wait $parent || true' \
+		'echo $((parent - 1)) >/proc/sys/kernel/ns_last_pid' 'echo >"$T/pub/go"' \
+		'until [ -e "$T/pub/heir" ]; do :; done # forks none' \
+		'expect "$(field pid "$T/pub/heir")" $parent' \
+		'status=0; wait $strace || status=$?' 'echo "status $status"' 'lives $pid'
+	expect "$output" "*gave up waiting*
+status 124"
+}
+
 # ---- Other PID namespaces ----
 
 @test "a daemon in another PID namespace is running, and never signalled" {

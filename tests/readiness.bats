@@ -843,6 +843,48 @@ notified_on() {
 	nothing_is_left
 }
 
+# with_fds LIMIT COMMAND...: a start of it, which has no more than so many, gives up.
+with_fds() {
+	run sh -c 'ulimit -n "$1"; shift; exec daemonize -s 60 -t 0.5 -l app.lock -O app.log "$@"' sh "$1" \
+		-p "$T/app.pid" "${@:2}" 3>&- 4>&-
+}
+
+# fewest_fds COMMAND...: the least limit with which it starts; sets limit.
+fewest_fds() {
+	limit=5
+	until with_fds $limit "$@" && [ "$status" = 124 ]; do
+		expect "$status" 1
+		limit=$((limit + 1))
+		[ $limit -lt 20 ]
+	done
+}
+
+@test "a start that has failed ends its daemon, however few fds it may have" {
+	fewest_fds sleep 600
+	nothing_is_left
+	for more in 1 2 3; do
+		with_fds $((limit + more)) sleep 600
+		expect "$status" 124
+		nothing_is_left
+	done
+}
+
+# bats test_tags=needs:subreaper
+@test "a start that has failed ends a daemon that moved to another process group, however few fds it may have" {
+	printf '%s\n' 'import os, time' 'child = os.fork()' 'if child == 0:' ' os.setpgid(0, 0)' ' time.sleep(600)' \
+		'time.sleep(0.1)' 'os.setpgid(0, child)' 'os.kill(child, 9)' 'time.sleep(600)' >app.py
+	fewest_fds python3 "$T/app.py"
+	nothing_is_left
+}
+
+# bats test_tags=needs:proc,needs:subreaper
+@test "with one fd more than it needs, a start that has failed ends all of its daemon's process groups" {
+	fewest_fds sleep 600
+	with_fds $((limit + 1)) sh -c 'setsid sleep 600 & wait'
+	expect "$status" 124
+	nothing_is_left
+}
+
 @test "a daemon that may not be killed does not keep the start waiting, and is named" {
 	need_root
 	cp "$(command -v setpriv)" "$T/bin/become"

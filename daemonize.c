@@ -3652,16 +3652,19 @@ static bool await_family_end(const struct family *family, int64_t deadline)
 	return true;
 }
 
-/* Ends a start that has failed: TERM, and then KILL. False if the daemon is one that we may not. */
+/* Ends a start that has failed: TERM, CONT, and then KILL. False if the daemon is one that we may not. */
 static bool end_family(const struct family *family)
 {
 	int64_t limit = deadline_in(TERM_GRACE);
+	bool left = signal_family(family, SIGTERM) > 0;
 
-	if (signal_family(family, SIGTERM) > 0 && !await_family_end(family, limit)) {
-		limit = deadline_in(TERM_GRACE);
-		while (signal_family(family, SIGKILL) > 0 && clock_read(CLOCK_MONOTONIC) < limit)
-			nap(NAP);
+	if (left) {
+		signal_family(family, SIGCONT); /* who is stopped would not see the TERM */
+		left = !await_family_end(family, limit);
 	}
+	limit = deadline_in(TERM_GRACE);
+	while (left && signal_family(family, SIGKILL) > 0 && clock_read(CLOCK_MONOTONIC) < limit)
+		nap(NAP);
 	return has_died(family->daemon);
 }
 
@@ -4339,6 +4342,10 @@ static int control_stop(const struct options *opt)
 	struct target *targets = signal_targets_or_die(opt, SIGTERM);
 	int worst = EXIT_UP;
 
+	/* Who is stopped would not see the TERM. */
+	for (size_t i = 0; i < opt->n_pidfiles; i++)
+		if (targets[i].signalled && !targets[i].ended)
+			process_signal(targets[i].watch_fd, targets[i].owner.pid, SIGCONT);
 	if (opt->kill_after >= 0) {
 		await_targets(targets, opt->n_pidfiles, deadline_in(opt->kill_after));
 		for (size_t i = 0; i < opt->n_pidfiles; i++)

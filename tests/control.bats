@@ -435,6 +435,28 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	gone "$pid"
 }
 
+is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
+
+@test "--stop ends a daemon that is stopped" {
+	app 'trap "echo TERM >$DAEMONIZE_TEST/pub/told; exit" TERM'
+	app_up
+	kill -STOP "$pid"
+	wait_until 10 is_stopped "$pid"
+	silent daemonize --stop -p "$T/app.pid"
+	expect "$(cat "$T/pub/told")" TERM
+	gone "$pid"
+}
+
+@test "--signal TERM leaves a daemon that is stopped as it is" {
+	up
+	kill -STOP "$pid"
+	wait_until 10 is_stopped "$pid"
+	silent daemonize --signal TERM -p "$T/app.pid"
+	is_stopped "$pid"
+	kill -CONT "$pid"
+	wait_until 10 gone "$pid"
+}
+
 @test "--stop -t 0 does not wait" {
 	up --ignore-signal TERM
 	fails 124 "daemonize: gave up waiting: still running (pid $pid) after [0-9].[0-9][0-9] s" daemonize --stop -t 0 -p "$T/app.pid"

@@ -836,6 +836,19 @@ notified_on() {
 	nothing_is_left
 }
 
+@test "a stopped daemon whose start has failed can end by itself" {
+	app 'trap "echo TERM >$DAEMONIZE_TEST/pub/told; exit" TERM' 'cd "$DAEMONIZE_TEST/pub"' 'echo $$ >new; mv new app' \
+		'while :; do sleep 0.02; done'
+	"$T/bin/daemonize" --notify app 2>"$T/stderr" &
+	launcher=$!
+	wait_until 10 test -e "$T/pub/app"
+	kill -STOP "$(cat "$T/pub/app")"
+	kill -TERM $launcher
+	ends_with 143
+	expect "$(cat "$T/pub/told")" TERM
+	nothing_runs
+}
+
 @test "a daemon whose first thread has ended is ended, too" {
 	run -124 --separate-stderr timeout -s KILL 20 daemonize --notify -t 1 -p "$T/app.pid" target leaderless "$report"
 	reported "$report"

@@ -2788,6 +2788,7 @@ static struct logger {
 	const char *stream; /* "|command" */
 	pid_t group;	    /* process group, and session */
 	int fd;		    /* the writing end of the pipe */
+	int status;	    /* of the last of it that orphan_reap() has reaped; -1: none */
 } loggers[2];
 static size_t n_loggers;
 
@@ -2821,6 +2822,7 @@ static void logger_start_or_die(const char *stream)
 	pid_t pid;
 
 	logger->stream = stream;
+	logger->status = -1;
 	if (pipe_close_on_exec(ends) == -1)
 		die(EXIT_SETUP, "cannot make a pipe to '%s': %s", stream, strerror(errno));
 	logger->fd = ends[1];
@@ -2850,6 +2852,7 @@ static bool logger_reap(const struct logger *logger, int64_t deadline, int *stat
 {
 	pid_t pid;
 
+	*status = logger->status;
 	while ((pid = waitpid(-logger->group, status, WNOHANG)) != -1 ||
 		kill(-logger->group, 0) == 0) {
 		if (pid > 0)
@@ -3321,6 +3324,11 @@ static void on_interrupt(int number)
 	interrupted_by = number;
 }
 
+static void on_child_end(int number)
+{
+	(void)number;
+}
+
 static char notify_directory[64]; /* "": the socket has no file */
 
 static void notify_unbind(void)
@@ -3498,6 +3506,29 @@ static bool has_died(pid_t pid)
 	return !process_is_alive(pid);
 }
 
+/*
+ * Reaps one of our children that has ended, but not the daemon: as the subreaper we are what init
+ * is to others, and the daemon may wait until an orphan of its own is gone. Nobody else can ask
+ * for the status of one that the caller had. Returns whether there was one.
+ */
+static bool orphan_reap(pid_t daemon)
+{
+	siginfo_t info = {.si_pid = 0};
+	int status = -1;
+	pid_t group;
+
+	/* Where it is the daemon that has ended, the wait is over. */
+	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1 || info.si_pid == 0 ||
+		info.si_pid == daemon)
+		return false;
+	group = getpgid(info.si_pid);
+	waitpid(info.si_pid, &status, 0);
+	for (size_t i = 0; i < n_loggers; i++)
+		if (loggers[i].group == group)
+			loggers[i].status = status;
+	return true;
+}
+
 static enum verdict readiness_judge(const struct plan *plan, const struct readiness *r)
 {
 	const int64_t now = clock_read(CLOCK_MONOTONIC);
@@ -3524,7 +3555,7 @@ static enum verdict await_ready(const struct plan *plan, struct readiness *r, co
 
 	while ((verdict = readiness_judge(plan, r)) == WAITING) {
 		now = clock_read(CLOCK_MONOTONIC);
-		until = earliest(r->deadline, r->shown_at);
+		until = orphan_reap(r->daemon) ? now : earliest(r->deadline, r->shown_at);
 		if (r->lived_at > now)
 			until = earliest(until, r->lived_at);
 		if (r->watch_fd == -1)
@@ -3647,6 +3678,8 @@ static bool await_family_end(const struct family *family, int64_t deadline)
 	while (signal_family(family, 0) > 0) {
 		if (clock_read(CLOCK_MONOTONIC) >= deadline)
 			return false;
+		while (orphan_reap(family->daemon) && clock_read(CLOCK_MONOTONIC) < deadline)
+			;
 		nap(10 * NAP);
 	}
 	return true;
@@ -3790,13 +3823,19 @@ static void complain_of(const struct plan *plan, const struct readiness *r, enum
 	}
 }
 
-/* These end the wait, unless the caller has them ignored. An alarm(2) may be the caller's limit. */
+/*
+ * These end the wait, unless the caller has them ignored. An alarm(2) may be the caller's limit.
+ * The end of a child interrupts it.
+ */
 static void catch_interrupts(sigset_t *mask)
 {
 	static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM};
 	struct sigaction action = {.sa_handler = on_interrupt}, old;
+	const struct sigaction child = {.sa_handler = on_child_end, .sa_flags = SA_NOCLDSTOP};
 
 	sigfillset(mask);
+	sigaction(SIGCHLD, &child, NULL);
+	sigdelset(mask, SIGCHLD);
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
 			sigaction(numbers[i], &action, NULL);

@@ -758,6 +758,15 @@ loses() {
 		daemonize --notify-fd 5 app
 }
 
+# bats test_tags=needs:subreaper
+@test "a daemon that dies just after it was found alive is not taken for an orphan: its status is told" {
+	printf '%s\n' '#!/bin/sh' 'sleep 0.2' 'exit 7' >bin/app
+	chmod 755 bin/app
+	# The first one asks for children that the caller had.
+	fails 4 "daemonize: app exited with status 7 after *" timeout 60 \
+		strace -qq -o "$T/trace" -e inject=waitid:delay_exit=2000000:when=2 daemonize -s 60 app
+}
+
 # ---- What a system may lack ----
 
 @test "without subreapers a death is told all the same" {

@@ -1026,6 +1026,74 @@ interrupted_by() {
 	expect "$(ours)" "$pid"
 }
 
+# ---- Orphans of a daemon that is waited for ----
+
+# gone_app LINE...: "app" leaves an orphan, whose PID is in $orphan, and is ready when that is gone for "kill -0".
+gone_app() {
+	app '(sleep 0.2 & echo $! >"$DAEMONIZE_TEST/pub/orphan")' 'orphan=$(cat "$DAEMONIZE_TEST/pub/orphan")' "$@" \
+		'while kill -0 $orphan 2>/dev/null; do sleep 0.02; done' 'echo >&5' 'exec 5>&-' \
+		'exec target dump "$DAEMONIZE_TEST/pub/report"'
+}
+
+# bats test_tags=needs:subreaper
+@test "a daemon may wait for an orphan of its own to be gone before it is ready" {
+	gone_app
+	daemonize --notify-fd 5 -t 20 app
+	reported "$report"
+}
+
+# bats test_tags=needs:subreaper
+@test "a daemon may wait for an orphan to be gone although a child that the caller had has ended" {
+	gone_app
+	caller=(sh -c 'true & exec "$@"' sh)
+	"${caller[@]}" "$T/bin/daemonize" --notify-fd 5 -t 20 app
+	reported "$report"
+}
+
+# bats test_tags=needs:subreaper
+@test "a daemon may wait for an orphan to be gone although its log's command has ended" {
+	gone_app
+	fails 1 "daemonize: cannot start '|read line; exit 7': it ended before the daemon was up, with exit status 7" \
+		daemonize --notify-fd 5 -t 20 -e '|read line; exit 7' -- sh -c 'echo line >&2; sleep 0.2; exec app'
+	nothing_runs
+}
+
+# bats test_tags=needs:subreaper
+@test "a daemon that is ended may wait for an orphan of its own to be gone" {
+	gone_app 'end() { kill $orphan; while kill -0 $orphan; do sleep 0.02; done; }' \
+		'trap "end; echo >\"$DAEMONIZE_TEST/pub/ended\"; exit" TERM'
+	sed -i 's/sleep 0.2 /sleep 60 /' "$T/bin/app"
+	run -124 daemonize --notify-fd 5 -t 0.5 app
+	[ -e "$T/pub/ended" ]
+	nothing_runs
+}
+
+# bats test_tags=needs:subreaper
+@test "of many orphans none stays a zombie while the daemon is waited for" {
+	app 'for i in $(seq 200); do (sleep 0.2 &); done' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
+	"$T/bin/daemonize" -s 60 app 2>"$T/stderr" &
+	launcher=$!
+	reported "$report"
+	only_the_daemon() { expect "$(ps -o pid= --ppid $launcher | tr -d ' ')" "$pid"; }
+	wait_until 10 only_the_daemon
+	kill -TERM $launcher
+	ends_with 143
+	nothing_runs
+}
+
+@test "orphans without end keep a start neither from its deadline nor from a signal" {
+	app 'echo >"$DAEMONIZE_TEST/pub/begun"' 'while :; do (true &); done'
+	run -124 timeout -s KILL 20 daemonize --notify -t 0.5 app
+	nothing_runs
+	rm "$T/pub/begun"
+	"$T/bin/daemonize" --notify app 2>"$T/stderr" &
+	launcher=$!
+	wait_until 10 test -e "$T/pub/begun"
+	kill -TERM $launcher
+	ends_with 143
+	nothing_runs
+}
+
 # ---- The line on a terminal ----
 
 # on_terminal ARGUMENT...: what the program writes on a terminal is in $output.

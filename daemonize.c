@@ -562,8 +562,8 @@ static int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const
 
 /*
  * Binds a socket to a name in Linux's abstract namespace, which needs no file and reaches into
- * any chroot. The kernel chooses it: unix(7), "Autobind". sd_notify(3) writes it with an '@'.
- * False where there is no such thing.
+ * any chroot; but once we are gone, anybody can bind to it. The kernel chooses it: unix(7),
+ * "Autobind". sd_notify(3) writes it with an '@'. False where there is no such thing.
  */
 static bool bind_abstract(int fd, struct sockaddr_un *address)
 {
@@ -3329,58 +3329,184 @@ static void on_child_end(int number)
 	(void)number;
 }
 
-static char notify_directory[64]; /* "": the socket has no file */
-
-static void notify_unbind(void)
+/* The end of a child interrupts the wait: it may be an orphan to be reaped. */
+static void catch_child_ends(sigset_t *mask)
 {
-	char path[sizeof notify_directory + sizeof "/notify"];
+	const struct sigaction child = {.sa_handler = on_child_end, .sa_flags = SA_NOCLDSTOP};
 
-	if (!*notify_directory)
-		return;
-	snprintf(path, sizeof path, "%s/notify", notify_directory);
-	unlink(path);
-	rmdir(notify_directory);
+	sigaction(SIGCHLD, &child, NULL);
+	sigdelset(mask, SIGCHLD);
 }
 
-/* A socket file where there is no abstract name. Only the daemon's user may send to it. */
-static bool notify_bind_file(const struct plan *plan, int fd, struct sockaddr_un *address)
+/* These end the wait, unless the caller has them ignored. An alarm(2) may be the caller's limit. */
+static void catch_interrupts(void (*handler)(int), sigset_t *mask)
 {
-	const char *root = plan->opt->root ? plan->opt->root : "";
-	char path[sizeof address->sun_path];
+	static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM};
+	struct sigaction action = {.sa_handler = handler}, old;
 
-	if (snprintf(notify_directory, sizeof notify_directory, "%s/tmp/daemonize.XXXXXX", root) >=
-		(int)sizeof notify_directory) {
-		*notify_directory = '\0';
+	sigfillset(mask);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+			sigaction(numbers[i], &action, NULL);
+			sigdelset(mask, numbers[i]);
+		}
+}
+
+enum { SOCKET_PATH_MAX = sizeof((struct sockaddr_un *)NULL)->sun_path };
+
+static char notify_directory[SOCKET_PATH_MAX]; /* "": the socket has no file */
+static char notify_path[SOCKET_PATH_MAX];
+
+/* A signal handler may call it. */
+static void notify_unbind(void)
+{
+	if (!*notify_directory)
+		return;
+	unlink(notify_path);
+	rmdir(notify_directory);
+	*notify_directory = '\0';
+}
+
+/* From when the socket has a file until the wait begins. */
+static void on_early_interrupt(int number)
+{
+	notify_unbind();
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* Opens a directory that only root and we can write to, and whose mode has these bits; or -1. */
+static int open_private(const struct plan *plan, const char *path, mode_t bits)
+{
+	/* A link would mean another directory to a daemon inside of --chroot. */
+	const int fd =
+		open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (plan->opt->root ? O_NOFOLLOW : 0));
+	struct stat status;
+
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &status) == 0 && (status.st_uid == 0 || status.st_uid == geteuid()) &&
+		(status.st_mode & (S_IWGRP | S_IWOTH | bits)) == bits)
+		return fd;
+	close(fd);
+	errno = EACCES;
+	return -1;
+}
+
+/*
+ * Binds the socket to a file in a new directory below `place`, in which only root and we can make
+ * names: the daemon keeps this one, and must not send to a stranger who has taken it after us.
+ * Only the daemon's user may send to it. False: try another place.
+ */
+static bool notify_bind_below(const struct plan *plan, int fd, const char *place,
+	struct sockaddr_un *address)
+{
+	static const char name[] = "notify";
+	const char *root = plan->opt->root ? plan->opt->root : "";
+	int directory_fd = open_private(plan, place, plan->id.change ? S_IXOTH : 0);
+	int length, error;
+
+	if (directory_fd == -1)
+		return false;
+	close(directory_fd);
+	length = snprintf(notify_path, sizeof notify_path, "%s/daemonize.XXXXXX/%s", place, name);
+	if (length >= (int)sizeof notify_path) {
 		errno = ENAMETOOLONG;
 		return false;
 	}
+	memcpy(notify_directory, notify_path, sizeof notify_path);
+	notify_directory[length - (int)sizeof name] = '\0';
 	if (!mkdtemp(notify_directory)) {
 		*notify_directory = '\0';
 		return false;
 	}
-	atexit(notify_unbind);
-	snprintf(path, sizeof path, "%s/notify", notify_directory);
-	memcpy(address->sun_path, path, sizeof path);
-	if (bind(fd, (const struct sockaddr *)address, sizeof *address) == -1 ||
-		chmod(path, S_IRUSR | S_IWUSR) == -1 ||
-		(plan->id.change && chown(path, plan->id.uid, plan->id.gid) == -1) ||
-		chmod(notify_directory, S_IRWXU | S_IXGRP | S_IXOTH) == -1)
+	memcpy(notify_path, notify_directory, strlen(notify_directory));
+	memcpy(address->sun_path, notify_path, sizeof notify_path);
+	directory_fd = open_private(plan, notify_directory, 0);
+	if (directory_fd == -1 ||
+		bind(fd, (const struct sockaddr *)address, sizeof *address) == -1) {
+		error = errno;
+		if (directory_fd != -1)
+			close(directory_fd);
+		notify_unbind();
+		errno = error;
 		return false;
+	}
+	/* By the fd: whoever owns the root directory of --chroot could put a link in the path. */
+	if (fchmodat(directory_fd, name, S_IRUSR | S_IWUSR, 0) == -1 ||
+		(plan->id.change && fchownat(directory_fd, name, plan->id.uid, plan->id.gid,
+					    AT_SYMLINK_NOFOLLOW) == -1) ||
+		fchmod(directory_fd, S_IRWXU | S_IXGRP | S_IXOTH) == -1)
+		die(EXIT_SETUP, "cannot make the notification socket '%s': %s", notify_path,
+			strerror(errno));
+	close(directory_fd);
 	/* The daemon's name for it. */
-	snprintf(address->sun_path, sizeof address->sun_path, "%s", path + strlen(root));
+	snprintf(address->sun_path, sizeof address->sun_path, "%s", notify_path + strlen(root));
 	return true;
+}
+
+/*
+ * In /tmp, a name that we have given up is anybody's. So a directory of ours stays, one for all
+ * starts of a user, unless another user has taken its name. The sticky bit keeps it ours.
+ */
+static bool notify_make_place(const struct plan *plan, const char *shared, char place[PATH_MAX])
+{
+	struct stat status;
+	int fd;
+
+	if (fstatat(AT_FDCWD, shared, &status, plan->opt->root ? AT_SYMLINK_NOFOLLOW : 0) == -1)
+		return false;
+	errno = EACCES;
+	if ((status.st_uid != 0 && status.st_uid != geteuid()) || !(status.st_mode & S_ISVTX))
+		return false;
+	snprintf(place, PATH_MAX, "%s/daemonize-%lu", shared, (unsigned long)geteuid());
+	(void)mkdir(place, S_IRWXU); /* an earlier start has made it, or we fail at the next step */
+	fd = open_private(plan, place, 0);
+	if (fd == -1) {
+		snprintf(place, PATH_MAX, "%s/daemonize-%lu.XXXXXX", shared,
+			(unsigned long)geteuid());
+		fd = mkdtemp(place) ? open_private(plan, place, 0) : -1;
+	}
+	if (fd == -1)
+		return false;
+	fchmod(fd, S_IRWXU | S_IXGRP | S_IXOTH);
+	close(fd);
+	return true;
+}
+
+/* Where the name stays ours. /run is root's; a user has a directory, of the login. */
+static bool notify_bind_file(const struct plan *plan, int fd, struct sockaddr_un *address)
+{
+	const char *root = plan->opt->root ? plan->opt->root : "";
+	/* Neither a daemon inside of --chroot nor another user could reach it. */
+	const char *own = *root || plan->id.change ? NULL : getenv("XDG_RUNTIME_DIR");
+	const char *const places[] = {"/run", "/var/run", own, "/tmp"};
+	char place[PATH_MAX], shared[PATH_MAX] = "";
+
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		if (!places[i] || *places[i] != '/')
+			continue;
+		snprintf(shared, sizeof shared, "%.*s%s", SOCKET_PATH_MAX, root, places[i]);
+		if (notify_bind_below(plan, fd, shared, address))
+			return true;
+	}
+	return notify_make_place(plan, shared, place) &&
+	       notify_bind_below(plan, fd, place, address);
 }
 
 /* The socket on which sd_notify(3) speaks, and its name in the daemon's environment. */
 static void notify_open_or_die(struct plan *plan)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	sigset_t mask;
 
 	plan->ready_fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	atexit(notify_unbind);
+	catch_interrupts(on_early_interrupt, &mask);
 	if (plan->ready_fd == -1 || fcntl(plan->ready_fd, F_SETFD, FD_CLOEXEC) == -1 ||
 		want_credentials(plan->ready_fd) == -1 ||
-		!(bind_abstract(plan->ready_fd, &address) ||
-			notify_bind_file(plan, plan->ready_fd, &address)) ||
+		!(notify_bind_file(plan, plan->ready_fd, &address) ||
+			bind_abstract(plan->ready_fd, &address)) ||
 		setenv("NOTIFY_SOCKET", address.sun_path, 1) == -1)
 		die(EXIT_SETUP, "cannot make the notification socket: %s", strerror(errno));
 }
@@ -3823,26 +3949,6 @@ static void complain_of(const struct plan *plan, const struct readiness *r, enum
 	}
 }
 
-/*
- * These end the wait, unless the caller has them ignored. An alarm(2) may be the caller's limit.
- * The end of a child interrupts it.
- */
-static void catch_interrupts(sigset_t *mask)
-{
-	static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM};
-	struct sigaction action = {.sa_handler = on_interrupt}, old;
-	const struct sigaction child = {.sa_handler = on_child_end, .sa_flags = SA_NOCLDSTOP};
-
-	sigfillset(mask);
-	sigaction(SIGCHLD, &child, NULL);
-	sigdelset(mask, SIGCHLD);
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
-			sigaction(numbers[i], &action, NULL);
-			sigdelset(mask, numbers[i]);
-		}
-}
-
 static _Noreturn void die_of_signal(int number)
 {
 	sigset_t set;
@@ -3890,7 +3996,8 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 	if (plan->ready_write_fd != -1)
 		close(plan->ready_write_fd); /* or else the daemon's close would not be seen */
 	r.watch_fd = process_watch(r.daemon);
-	catch_interrupts(&mask);
+	catch_interrupts(on_interrupt, &mask);
+	catch_child_ends(&mask);
 	verdict = await_ready(plan, &r, &mask);
 	/* A pipe is closed a moment before its owner is known to be dead. */
 	if (verdict == CLOSED) {

@@ -778,52 +778,43 @@ loses() {
 	nothing_runs
 }
 
-# by_file OPTION...: --notify without abstract sockets succeeds, and removes its file.
-by_file() {
-	rm -f "$report" "$T/status"
-	faulty inject=bind:error=EINVAL:when=1 -- sh -c 'daemonize "$@"; echo $? >"$0"' "$T/status" \
-		--notify -t 20 "$@" target notify READY=1 "$report" &
-	wait_until 20 test -s "$T/status"
-	expect "$(cat "$T/status")" 0
-	reported "$report"
-	expect "$(field env.NOTIFY_SOCKET)" "/tmp/daemonize.*/notify"
-	[ ! -e "$(dirname "$(field env.NOTIFY_SOCKET)")" ]
-}
-
-@test "without abstract sockets --notify uses a file, and leaves none" {
-	by_file
-	! is_root || by_file -u nobody
-}
-
-# waits_by_file OPTION...: a start waits for what the target says on such a file; sets socket.
-waits_by_file() {
-	faulty inject=bind:error=EINVAL:when=1 -- daemonize --notify "$@" target dump "$report" 2>"$T/said" &
+@test "a start that is interrupted before the wait leaves no socket" {
+	faulty inject=pipe2,pipe:delay_enter=3000000:when=1 trace=mkdir,mkdirat,pipe2,pipe,rmdir,unlinkat -- \
+		daemonize --notify -o '|cat' target dump "$report" 2>"$T/said" &
 	slow=$!
-	reported "$report"
-	socket=$(field env.NOTIFY_SOCKET)
-}
-
-@test "without abstract sockets only the daemon may write to the file" {
-	waits_by_file -m 0
-	expect "$(stat -c %a "$socket" "$(dirname "$socket")")" $'600\n711'
-	kill -KILL "$pid"
-	slow_ends 4 "*"
-	[ ! -e "$(dirname "$socket")" ]
-}
-
-@test "without abstract sockets a start that is interrupted leaves no file" {
-	waits_by_file
+	halted pipe
 	kill -TERM "$(launcher)"
 	slow_ends 143 "*"
-	[ ! -e "$(dirname "$socket")" ]
+	directory=$(grep -o '"[^"]*/daemonize\.[^"]*"' "$T/trace" | head -n 1 | tr -d '"')
+	expect "$directory" '/*'
+	[ ! -e "$directory" ]
+	[ ! -e "$report" ]
 }
 
-@test "without abstract sockets a file that cannot be had is told" {
+@test "a socket for --notify that can be had nowhere is told" {
 	cannot 1 "cannot make the notification socket: Permission denied" inject=bind:error=EACCES -- daemonize --notify true
-	cannot 1 "cannot make the notification socket: No space left on device" inject=bind:error=EINVAL \
+	cannot 1 "cannot make the notification socket: *" inject=bind:error=EINVAL \
 		inject=mkdir,mkdirat:error=ENOSPC -- daemonize --notify true
-	! is_root || cannot 1 "cannot make the notification socket: File name too long" inject=bind:error=EINVAL -- \
-		daemonize --notify -R "$(printf '/%.0s' {1..60})" true
+	rmdir "/tmp/daemonize-$(id -u)" || true # unless others use it
+}
+
+@test "a socket for --notify whose file cannot be made the daemon's is told, and not left" {
+	for call in fchmodat fchmod fchownat; do
+		! is_root && [ $call = fchownat ] && continue
+		user=()
+		! is_root || user=(-u nobody)
+		cannot 1 "cannot make the notification socket '*/daemonize.*/notify': Operation not permitted" \
+			"inject=$call:error=EPERM" trace=all -- daemonize --notify "${user[@]}" true
+		[[ $stderr =~ \'(/.*)/notify\' ]]
+		[ ! -e "${BASH_REMATCH[1]}" ]
+	done
+}
+
+# bats test_tags=needs:sockets
+@test "where no directory will do, the socket has an abstract name" {
+	faulty inject=mkdir,mkdirat:error=EROFS -- daemonize --notify -t 20 target notify READY=1 "$report" &
+	reported "$report"
+	expect "$(field env.NOTIFY_SOCKET)" '@*'
 }
 
 @test "where the kernel lists no children, a daemon that said READY=1 is heard out" {

@@ -25,7 +25,7 @@ setup() {
 	export DAEMONIZE_TEST=$T PATH=$T/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	caller=() owned=() report=$T/pub/report
 	cd "$T" || return
-	! is_root || chown nobody nobody
+	if is_root; then chown nobody nobody; else export XDG_RUNTIME_DIR=$T/nobody; fi
 }
 
 # shellcheck disable=SC2154 # output, stderr and status are those of the last "run"
@@ -116,7 +116,8 @@ field() {
 as_nobody() {
 	note as_nobody "$@"
 	if is_root; then
-		setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups -- "$@"
+		XDG_RUNTIME_DIR=$T/nobody \
+			setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups -- "$@"
 	else
 		command "$@"
 	fi

@@ -28,10 +28,15 @@ ends_with() {
 # say MESSAGE...: to the start that waits for the target of the last report.
 say() { NOTIFY_SOCKET=$(field env.NOTIFY_SOCKET) "$T/bin/target" send "$@"; }
 
-# stranger_says MESSAGE...: so does another user, who may not even open a socket that is a file.
+# stranger COMMAND...: as another user, who gets the daemon's socket.
+stranger() {
+	NOTIFY_SOCKET=$(field env.NOTIFY_SOCKET) setpriv --reuid=12345 --regid=12345 --clear-groups -- "$@"
+}
+
+# stranger_says MESSAGE...: so does one who is let into the socket's file, which none is.
 stranger_says() {
-	setpriv --reuid=12345 --clear-groups -- \
-		env NOTIFY_SOCKET="$(field env.NOTIFY_SOCKET)" target send "$@" || lacks sockets
+	chmod 666 "$(field env.NOTIFY_SOCKET)"
+	stranger target send "$@"
 }
 
 # dies OPTION...: the start fails, because "app" dies.
@@ -555,7 +560,7 @@ READY=1"' 'wait'
 
 @test "a stranger's messages are not believed by a user's start either" {
 	need_root
-	caller=(setpriv "--reuid=nobody" "--regid=$(id -g nobody)" --clear-groups --)
+	caller=(as_nobody)
 	waiting -v --notify -t 60
 	stranger_says READY=1 STATUS=lie
 	say STATUS=truth
@@ -644,11 +649,149 @@ root_with_target() {
 	expect "$(field env.NOTIFY_SOCKET)" ""
 }
 
+# socket_is PATTERN ARGUMENT...: a start succeeds, its daemon's socket has such a name, and is gone.
+socket_is() {
+	local jail=
+
+	rm -f "$report" "$T/root/pub/report"
+	if [[ " ${*:2} " == *" -R "* ]]; then
+		jail=$T/root
+		"${caller[@]}" "$T/bin/daemonize" --notify -t 20 "${@:2}" /target notify READY=1 /pub/report
+		reported "$jail/pub/report"
+		cp "$jail/pub/report" "$report"
+	else
+		"${caller[@]}" "$T/bin/daemonize" --notify -t 20 "${@:2}" target notify READY=1 "$report"
+		reported "$report"
+	fi
+	expect "$(field env.NOTIFY_SOCKET)" "$1"
+	[ ! -e "$jail$(dirname "$(field env.NOTIFY_SOCKET)")" ]
+}
+
+# nobody_takes DIRECTORY: no stranger can bind to the name that the daemon still has, below it.
+nobody_takes() {
+	fails 1 "*" stranger python3 -c '
+import os, socket, sys
+name = os.environ["NOTIFY_SOCKET"]
+address = "\0" + name[1:] if name[0] == "@" else sys.argv[1] + name
+try:
+    os.makedirs(os.path.dirname(address))
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).bind(address)
+except (OSError, ValueError):
+    sys.exit("cannot bind")' "${1-}"
+}
+
+@test "when the wait is over, the socket's name is no stranger's to take" {
+	need_root
+	need python3
+	socket_is '/*'
+	nobody_takes
+	socket_is '/*' -u nobody
+	nobody_takes
+	caller=(as_nobody)
+	socket_is "$T/nobody/daemonize.??????/notify"
+	nobody_takes
+}
+
+@test "no stranger can send to the socket, which the daemon's user can" {
+	need_root
+	waiting --notify -t 60 -m 0 -u nobody
+	run ! stranger target send READY=1
+	expect "$output" "*Permission denied"
+	socket=$(field env.NOTIFY_SOCKET)
+	expect "$(stat -c '%a %U' "$socket" "${socket%/*}")" $'600 nobody\n711 root'
+	as_nobody env NOTIFY_SOCKET="$socket" target send READY=1
+	ends_with 0
+	[ ! -e "${socket%/*}" ]
+}
+
+@test "a start that fails or is interrupted leaves no socket" {
+	waiting --notify
+	kill -KILL "$pid"
+	ends_with 4
+	[ ! -e "$(dirname "$(field env.NOTIFY_SOCKET)")" ]
+	rm "$report"
+	waiting --notify
+	kill -TERM "$launcher"
+	ends_with 143
+	[ ! -e "$(dirname "$(field env.NOTIFY_SOCKET)")" ]
+}
+
+# bats test_tags=needs:native
+@test "with --chroot the socket is where only root can make names, also when it is gone" {
+	need_root
+	need python3
+	root_with_target
+	jailed() { socket_is "$1" -R "$T/root" -u nobody && nobody_takes "$T/root"; }
+	jailed '/tmp/daemonize.??????/notify'
+	mkdir "$T/root/run"
+	jailed '/run/daemonize.??????/notify'
+	chmod 1777 "$T/root/run"
+	jailed '/tmp/daemonize.??????/notify'
+	rmdir "$T/root/run"
+	ln -s "$T/bin" "$T/root/run"
+	jailed '/tmp/daemonize.??????/notify'
+	rm "$T/root/run"
+	mkdir -m 700 "$T/root/run"
+	jailed '/tmp/daemonize.??????/notify'
+	socket_is '/run/daemonize.??????/notify' -R "$T/root"
+	chown nobody "$T/root/run"
+	jailed '/tmp/daemonize.??????/notify'
+}
+
+# bats test_tags=needs:native
+@test "in a directory that anybody can write to, one of ours stays, so that the socket's name stays ours" {
+	need_root
+	need python3
+	root_with_target
+	chmod 1777 "$T/root/tmp"
+	jailed() { socket_is "$1" -R "$T/root" -u nobody -m 077 && nobody_takes "$T/root"; }
+	jailed '/tmp/daemonize-0/daemonize.??????/notify'
+	jailed '/tmp/daemonize-0/daemonize.??????/notify'
+	expect "$(ls -A "$T/root/tmp")" daemonize-0
+	chown nobody "$T/root/tmp/daemonize-0"
+	jailed '/tmp/daemonize-0.??????/daemonize.??????/notify'
+	rm -r "$T"/root/tmp/*
+	ln -s "$T/bin" "$T/root/tmp/daemonize-0"
+	jailed '/tmp/daemonize-0.??????/daemonize.??????/notify'
+	expect "$(ls "$T/bin")" $'daemonize\ntarget'
+}
+
+# bats test_tags=needs:native,needs:sockets
+@test "with --chroot the socket has an abstract name where there is no directory for it" {
+	need_root
+	root_with_target
+	rmdir "$T/root/tmp"
+	socket_is '@*' -R "$T/root" -u nobody
+	mkdir -m 777 "$T/root/tmp"
+	chmod 777 "$T/root/tmp"
+	socket_is '@*' -R "$T/root" -u nobody
+	rmdir "$T/root/tmp"
+	mkdir "$T/root/run"
+	deep=$T/root/$(printf '%090d' 0)
+	mkdir -p "$deep"
+	mv "$T/root/"[!0]* "$deep"
+	"$T/bin/daemonize" --notify -t 20 -R "$deep" /target notify READY=1 /pub/report
+	reported "$deep/pub/report"
+	expect "$(field env.NOTIFY_SOCKET "$deep/pub/report")" '@*'
+}
+
+@test "XDG_RUNTIME_DIR is for an ordinary user's socket, if nobody else can write there" {
+	caller=(as_nobody env "XDG_RUNTIME_DIR=$T/nobody")
+	socket_is "$T/nobody/daemonize.??????/notify"
+	shared="/tmp/daemonize-$(as_nobody id -u)"
+	mkdir "$T/pub/$(printf '%090d' 0)"
+	for unfit in "$T/pub" "$T/bin" nobody "$T/nosuch" "$T/pub/"0* ''; do
+		caller=(as_nobody env "XDG_RUNTIME_DIR=$unfit")
+		socket_is "$shared*/daemonize.??????/notify"
+	done
+	rmdir "$shared" || true # unless others use it
+}
+
 @test "a daemon that finds the socket gone lives on" {
 	daemonize --notify -t 20 target notify READY=1 "$report"
 	reported "$report"
 	run -99 say STOPPING=1
-	expect "$output" "*$(lacks sockets && echo 'No such file or directory' || echo 'Connection refused')"
+	expect "$output" "*No such file or directory"
 	alive "$pid"
 }
 
@@ -993,8 +1136,8 @@ interrupted_by() {
 	ends_with 137
 	alive "$pid"
 	expect "$(cat "$T/app.pid")" "$pid"
-	# A socket that has a file: nobody is left to remove it.
-	[[ $(field env.NOTIFY_SOCKET) == @* ]] || rm -r "$(dirname "$(field env.NOTIFY_SOCKET)")"
+	# Nobody is left to remove it.
+	rm -r "$(dirname "$(field env.NOTIFY_SOCKET)")"
 	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" target dump "$report"
 }
 

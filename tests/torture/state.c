@@ -145,7 +145,7 @@ static void append_session(char state[LAB_TEXT], pid_t pid)
 		fields[GROUP] == fields[SESSION] ? "the session's" : "another", fields[TERMINAL]);
 }
 
-/* The kernel chose an abstract name, or mkdtemp that of a file. */
+/* mkdtemp chose that of its directory, or the kernel an abstract one. */
 static void hide_notify_socket(char *state)
 {
 	static const char variable[] = "NOTIFY_SOCKET=";

@@ -815,7 +815,10 @@ static struct tally sweep(const struct scenario *scenario, const struct selectio
 
 /* ---- The surroundings ---------------------------------------------------------------------- */
 
-/* A user with groups of its own, whatever the machine has: in a mount namespace, so nobody sees. */
+/*
+ * A user with groups of its own, whatever the machine has, and a /run for what is left by those who are
+ * killed: in a mount namespace, so nobody sees.
+ */
 static bool make_user(void)
 {
 	static const struct {
@@ -835,7 +838,7 @@ static bool make_user(void)
 			mount(files[i].name, files[i].to, NULL, MS_BIND, NULL) == -1)
 			return false;
 	}
-	return true;
+	return mount("none", "/run", "tmpfs", 0, "mode=755") == 0;
 }
 
 static void furnish(void)

@@ -308,6 +308,12 @@ struct process {
 	unsigned long long start; /* clock ticks since boot */
 };
 
+/* Who has sent a message. */
+struct sender {
+	pid_t pid; /* 0: in another PID namespace, or not known */
+	uid_t uid;
+};
+
 /* Who has a pidfile: what its lock says, or else the number in it. From PIDFILE_CHANGING on, somebody does. */
 enum pidfile_state {
 	PIDFILE_ABSENT,
@@ -595,12 +601,14 @@ static int want_credentials(int fd)
 }
 
 /*
- * Receives a message and its sender's user ID: unix(7), SCM_CREDENTIALS. Where there is no such
- * thing, the socket's file lets only those send who are to be believed.
+ * Receives a message and who sent it: unix(7), SCM_CREDENTIALS. Where there is no such thing, the
+ * socket's file lets only those send who are to be believed. Of a message that is too long, the
+ * lines that are whole.
  */
-static ssize_t receive_from(int fd, struct iovec *text, uid_t *sender)
+static ssize_t receive_from(int fd, struct iovec *text, struct sender *sender)
 {
 	struct msghdr message = {.msg_iov = text, .msg_iovlen = 1};
+	const char *end = text->iov_base;
 	ssize_t received;
 #if defined(SO_PASSCRED)
 	struct cmsghdr *first;
@@ -614,19 +622,21 @@ static ssize_t receive_from(int fd, struct iovec *text, uid_t *sender)
 	message.msg_control = control.space;
 	message.msg_controllen = sizeof control.space;
 	received = recvmsg(fd, &message, MSG_DONTWAIT);
-	*sender = (uid_t)-1;
+	*sender = (struct sender){.pid = 0, .uid = (uid_t)-1};
 	if (received == -1)
 		return -1;
 	/* The kernel puts the credentials first. */
 	first = CMSG_FIRSTHDR(&message);
 	if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_CREDENTIALS) {
 		memcpy(&from, CMSG_DATA(first), sizeof from);
-		*sender = from.uid;
+		*sender = (struct sender){.pid = from.pid, .uid = from.uid};
 	}
 #else
 	received = recvmsg(fd, &message, MSG_DONTWAIT);
-	*sender = geteuid();
+	*sender = (struct sender){.pid = 0, .uid = geteuid()};
 #endif
+	while (message.msg_flags & MSG_TRUNC && received > 0 && end[received - 1] != '\n')
+		received--;
 	return received;
 }
 
@@ -753,32 +763,6 @@ static enum seen process_has_open(pid_t pid, int likely, const struct stat *file
 		seen = UNSEEN;
 	closedir(list);
 	return seen;
-}
-
-/* Whether one of its threads has any, as far as is known. proc_pid_task(5) */
-static bool process_has_children(pid_t pid)
-{
-	char text[64];
-	const struct dirent *entry;
-	ssize_t size = 0;
-	DIR *threads;
-	int fd;
-
-	snprintf(text, sizeof text, "/proc/%ld/task", (long)pid);
-	threads = opendir(text);
-	if (!threads)
-		return true;
-	while (size == 0 && (entry = readdir(threads))) {
-		if (*entry->d_name == '.')
-			continue;
-		snprintf(text, sizeof text, "%.20s/children", entry->d_name);
-		fd = openat(dirfd(threads), text, O_RDONLY | O_CLOEXEC);
-		size = fd == -1 ? -1 : read(fd, text, sizeof text);
-		if (fd != -1)
-			close(fd);
-	}
-	closedir(threads);
-	return size != 0;
 }
 
 /* The effective user of a process; false where that cannot be known. */
@@ -3309,7 +3293,8 @@ struct readiness {
 	int64_t waited;			   /* until the verdict */
 	bool ended;			   /* after a failure: nothing of it lives */
 	bool ready;
-	bool barrier;	  /* BARRIER=1 */
+	struct sender speaker, ready_by;
+	bool barrier;	  /* BARRIER=1, since READY=1 */
 	bool closed;	  /* --notify-fd, without a newline */
 	int error;	  /* ERRNO= */
 	pid_t main_pid;	  /* MAINPID= */
@@ -3416,13 +3401,9 @@ static bool notify_bind_below(const struct plan *plan, int fd, const char *place
 	}
 	memcpy(notify_directory, notify_path, sizeof notify_path);
 	notify_directory[length - (int)sizeof name] = '\0';
-	if (!mkdtemp(notify_directory)) {
-		*notify_directory = '\0';
-		return false;
-	}
+	directory_fd = mkdtemp(notify_directory) ? open_private(plan, notify_directory, 0) : -1;
 	memcpy(notify_path, notify_directory, strlen(notify_directory));
 	memcpy(address->sun_path, notify_path, sizeof notify_path);
-	directory_fd = open_private(plan, notify_directory, 0);
 	if (directory_fd == -1 ||
 		bind(fd, (const struct sockaddr *)address, sizeof *address) == -1) {
 		error = errno;
@@ -3544,9 +3525,11 @@ static void notify_parse(char *text, struct readiness *r)
 		if (!value)
 			continue;
 		*value++ = '\0';
-		if (!strcmp(line, "READY"))
-			r->ready |= !strcmp(value, "1");
-		else if (!strcmp(line, "BARRIER"))
+		if (!strcmp(line, "READY") && !strcmp(value, "1")) {
+			r->ready = true;
+			r->ready_by = r->speaker;
+			r->barrier = false;
+		} else if (!strcmp(line, "BARRIER"))
 			r->barrier = true;
 		else if (!strcmp(line, "STATUS"))
 			snprintf(r->status, sizeof r->status, "%s", value);
@@ -3589,16 +3572,23 @@ static void progress_erase(const struct readiness *r)
 		dprintf(STDERR_FILENO, "\r\033[K");
 }
 
-/* Hears all messages that have come, and believes the daemon's own user, root and us. */
-static void notify_receive(const struct plan *plan, struct readiness *r)
+/*
+ * Hears the messages that have come, and believes the daemon's own user, root and us. True if
+ * there may be more: they can come faster than we read, and there are other things to look at.
+ */
+static bool notify_receive(const struct plan *plan, struct readiness *r)
 {
+	enum { MESSAGES = 64 };
 	char text[4096], shown[sizeof r->status];
 	struct iovec part = {text, sizeof text - 1};
-	uid_t sender;
+	const uid_t *uid = &r->speaker.uid;
 	ssize_t size;
 
-	while ((size = receive_from(plan->ready_fd, &part, &sender)) >= 0) {
-		if (sender != 0 && sender != geteuid() && sender != plan->id.uid)
+	for (int i = 0; i < MESSAGES; i++) {
+		size = receive_from(plan->ready_fd, &part, &r->speaker);
+		if (size == -1)
+			return false;
+		if (*uid != 0 && *uid != geteuid() && *uid != plan->id.uid)
 			continue;
 		text[size] = '\0';
 		memcpy(shown, r->status, sizeof shown);
@@ -3608,6 +3598,7 @@ static void notify_receive(const struct plan *plan, struct readiness *r)
 			verbose("'%s' says: %s", plan->opt->name, r->status);
 		}
 	}
+	return true;
 }
 
 /* s6's protocol: a newline means ready, whatever comes before it. */
@@ -3696,6 +3687,8 @@ static enum verdict await_ready(const struct plan *plan, struct readiness *r, co
 			/* A socket is read to the end, lest who writes to it is blocked. */
 			if (!plan->opt->notify && (r->ready || r->closed))
 				events[1].fd = -1;
+			/* Signals do not get through a poll that always has something to tell. */
+			poll_signals(NULL, 0, 0, mask);
 		}
 		progress_show(plan, r);
 	}
@@ -3961,18 +3954,72 @@ static _Noreturn void die_of_signal(int number)
 	_exit(EXIT_SETUP);
 }
 
+/* Whether a child of one of its threads runs a program, as far as is known. proc_pid_task(5) */
+static bool process_has_program(pid_t pid)
+{
+	char text[4096];
+	const struct dirent *entry;
+	bool found = false;
+	ssize_t size;
+	DIR *threads;
+	int fd;
+
+	snprintf(text, sizeof text, "/proc/%ld/task", (long)pid);
+	threads = opendir(text);
+	if (!threads)
+		return true;
+	while (!found && (entry = readdir(threads))) {
+		if (*entry->d_name == '.')
+			continue;
+		snprintf(text, sizeof text, "%.20s/children", entry->d_name);
+		fd = openat(dirfd(threads), text, O_RDONLY | O_CLOEXEC);
+		size = fd == -1 ? -1 : read(fd, text, sizeof text - 1);
+		if (fd != -1)
+			close(fd);
+		found = size == -1;
+		text[size > 0 ? size : 0] = '\0';
+		for (char *word = text, *end; !found && *word; word = *end ? end + 1 : end) {
+			const pid_t child = (pid_t)strtol(word, &end, 10);
+
+			found = process_is_alive(child) && daemon_has_execed(child);
+		}
+	}
+	closedir(threads);
+	return found;
+}
+
 /*
- * systemd-notify(1) sends a second message, sd_notify_barrier(3), and fails if we are gone by
- * then. So a daemon that has children is heard out; one that has none has sent it itself.
+ * Whether the one who said READY=1 may have more to say. systemd-notify(1) sends a second message,
+ * sd_notify_barrier(3), and fails if we are gone by then; a daemon that speaks for itself does
+ * not. But root's systemd-notify gives its parent's PID as its own.
  */
+static bool has_more_to_say(const struct readiness *r)
+{
+	const struct sender *by = &r->ready_by;
+
+	if (r->barrier)
+		return false;
+	if (by->pid == r->daemon)
+		return by->uid == 0 && process_has_program(r->daemon);
+	return by->pid <= 0 || process_is_alive(by->pid);
+}
+
 static void hear_out(const struct plan *plan, struct readiness *r)
 {
 	const int64_t limit = deadline_in(HEAR_OUT);
 
-	while (plan->opt->notify && !r->barrier && process_has_children(r->daemon) &&
-		clock_read(CLOCK_MONOTONIC) < limit)
+	while (plan->opt->notify && has_more_to_say(r) && clock_read(CLOCK_MONOTONIC) < limit)
 		if (poll_until(plan->ready_fd, deadline_in(NAP)))
 			notify_receive(plan, r);
+}
+
+/* What the dead have sent is there, and ends; but others can go on. */
+static void hear_last_words(const struct plan *plan, struct readiness *r)
+{
+	const int64_t limit = deadline_in(HEAR_OUT);
+
+	while (notify_receive(plan, r) && clock_read(CLOCK_MONOTONIC) < limit)
+		;
 }
 
 /* Returns once the daemon is ready; or else ends it, and us, with the reason. */
@@ -4020,7 +4067,7 @@ static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
 		close(r.watch_fd); /* there may be too few for what follows */
 	r.ended = end_family(&family);
 	if (opt->notify)
-		notify_receive(plan, &r); /* last words */
+		hear_last_words(plan, &r);
 	complain_of(plan, &r, verdict);
 	if (verdict != INTERRUPTED)
 		show_logs(plan);

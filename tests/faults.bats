@@ -21,7 +21,7 @@ faulty() {
 		shift
 	done
 	note strace "${options[@]}" "$@"
-	timeout 60 strace -f -qq -o "$T/trace" "${options[@]}" "$@"
+	timeout -k 5 60 strace -f -qq -o "$T/trace" "${options[@]}" "$@"
 }
 
 # cannot STATUS PATTERN INJECTION... -- COMMAND...: fails with this line, and leaves no process.
@@ -817,8 +817,60 @@ loses() {
 	expect "$(field env.NOTIFY_SOCKET)" '@*'
 }
 
+# floods COMMAND: makes "app", a daemon of whose children each runs this.
+floods() {
+	printf '%s\n' '#!/bin/sh' "for i in 1 2 3 4 5 6; do $1 & done" 'exec target dump "$DAEMONIZE_TEST/pub/report"' >bin/app
+	chmod 755 bin/app
+}
+
+# slowly COMMAND...: it reads more slowly than others write.
+slowly() { faulty inject=recvmsg,read:delay_exit=10000 -- "$@"; }
+
+@test "a daemon whose messages never end is given up when the time is over" {
+	floods "target flood STATUS=busy"
+	fails 124 "daemonize: gave up waiting: app is not ready after * s: busy" slowly daemonize --notify -t 2 app
+	nothing_runs
+}
+
+# ends_by_interrupt OPTION...: so does a start of "app".
+ends_by_interrupt() {
+	rm -f "$report"
+	slowly env --default-signal=INT "$T/bin/daemonize" "$@" app 2>"$T/said" &
+	slow=$!
+	reported "$report"
+	kill -INT "$(launcher)"
+	slow_ends 130 "daemonize: interrupted by signal 2 (INT) while waiting for app*"
+	nothing_runs
+}
+
+@test "SIGINT ends a start whose daemon's messages never end" {
+	floods "target flood STATUS=busy"
+	ends_by_interrupt --notify
+	floods "cat /dev/zero >&5"
+	ends_by_interrupt --notify-fd 5
+}
+
+@test "a daemon whose messages never end after READY=1 is up" {
+	floods "target flood READY=1"
+	slowly sh -c '"$@"; echo $? >status; exec kill -KILL $$' sh daemonize --notify app &
+	wait_until 40 test -s status
+	expect "$(cat status)" 0
+}
+
+@test "a start that fails does not hear others out without end" {
+	slowly daemonize --notify target dump "$report" 2>"$T/said" &
+	slow=$!
+	reported "$report"
+	for _ in 1 2 3; do
+		NOTIFY_SOCKET=$(field env.NOTIFY_SOCKET) target flood STATUS=busy 2>/dev/null 3>&- &
+	done
+	kill -KILL "$pid"
+	slow_ends 4 "daemonize: target *"
+}
+
 @test "where the kernel lists no children, a daemon that said READY=1 is heard out" {
-	starts=(daemonize --notify -t 20 sh -c 'target send READY=1; exec sleep 60')
+	need_root # whose READY=1 may be a child's
+	starts=(daemonize --notify -t 20 sh -c 'sleep 60 & exec target notify READY=1 "$0"' "$report")
 	nth=$(nth openat '"[0-9]*/children' "${starts[@]}")
 	end_all
 	faulty "inject=openat:error=ENOENT:when=$nth" -- sh -c '"$@"; echo $? >status' sh \

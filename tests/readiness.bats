@@ -363,14 +363,30 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	app 'systemd-notify --ready' 'echo $? >>"$DAEMONIZE_TEST/pub/statuses"' 'exec sleep 600'
 	never_fails 40
 }
+# bats test_tags=needs:native
+@test "systemd-notify never fails because a user's start has heard enough" {
+	need_root
+	need systemd-notify
+	app 'systemd-notify --ready' 'echo $? >>"$DAEMONIZE_TEST/pub/statuses"' 'exec sleep 600'
+	caller=(as_nobody)
+	never_fails 20
+}
+
+@test "systemd-notify never fails because the start has answered an earlier one" {
+	need systemd-notify
+	app 'systemd-notify --status=early' 'systemd-notify --ready' 'echo $? >>"$DAEMONIZE_TEST/pub/statuses"' \
+		'exec sleep 600'
+	never_fails 20
+}
+
 has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
 
 # never_fails ROUNDS: in each a start of "app", whose systemd-notify writes down its status, which is 0.
 never_fails() {
 	for ((round = 1; round <= $1; round++)); do
-		daemonize --notify -t 20 -p "$T/app.pid" app
+		"${caller[@]}" "$T/bin/daemonize" --notify -t 20 -p "$T/nobody/app.pid" app
 		wait_until 10 has_said "$round"
-		daemonize --stop -p "$T/app.pid"
+		daemonize --stop -p "$T/nobody/app.pid"
 	done
 	expect "$(sort -u "$T/pub/statuses")" 0
 }
@@ -420,12 +436,41 @@ never_fails() {
 	reported "$report"
 }
 
-@test "a daemon that has children and says no more than READY=1 is up" {
-	app 'target dump "$DAEMONIZE_TEST/pub/child" &' 'target send READY=1' \
-		'exec target dump "$DAEMONIZE_TEST/pub/report"'
+@test "a daemon whose child lives on and says no more than READY=1 is up" {
+	app 'target notify READY=1 "$DAEMONIZE_TEST/pub/child" &' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	timeout 15 "$T/bin/daemonize" --notify -t 60 app
 	reported "$report"
 	reported "$T/pub/child"
+}
+
+# looks_at_children OPTION...: how often a start does that has heard READY=1 from a daemon which has a child.
+looks_at_children() {
+	rm -f "$report"
+	strace -qq -o "$T/trace" -e trace=openat,open,recvmsg -e signal=none \
+		daemonize --notify -t 20 "$@" app
+	reported "$report"
+	grep -c '/children"' "$T/trace" || true
+}
+
+# bats test_tags=needs:proc
+@test "a daemon that says READY=1 itself is up at once, whatever children it has" {
+	need_root
+	need strace
+	mkfifo -m 666 "$T/pub/never"
+	app '(read line <"$DAEMONIZE_TEST/pub/never") &' 'target dump "$DAEMONIZE_TEST/pub/child" &' \
+		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	expect "$(looks_at_children -u nobody)" 0
+	# Root's may be its child's message, but for that it must run a program.
+	app '(read line <"$DAEMONIZE_TEST/pub/never") &' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
+	expect "$(looks_at_children)" 1
+}
+
+@test "of a message that is too long only the lines that are whole count" {
+	fails 124 "daemonize: gave up waiting: target is not ready after * s: whole" daemonize --notify -t 1 target notify \
+		"STATUS=whole
+X=$(printf '%04072d' 0)
+READY=10" "$report"
+	nothing_runs
 }
 
 @test "READY=1 may stand anywhere in a message" {
@@ -734,6 +779,7 @@ except (OSError, ValueError):
 	mkdir -m 700 "$T/root/run"
 	jailed '/tmp/daemonize.??????/notify'
 	socket_is '/run/daemonize.??????/notify' -R "$T/root"
+	chmod 755 "$T/root/run"
 	chown nobody "$T/root/run"
 	jailed '/tmp/daemonize.??????/notify'
 }

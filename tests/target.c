@@ -8,6 +8,7 @@
  *   target readlock FILE FILE            the same, with a read lock on what is there
  *   target notify MESSAGE FILE           first send MESSAGE to $NOTIFY_SOCKET, as sd_notify(3) does
  *   target send MESSAGE ...              send each of them there, then exit
+ *   target flood MESSAGE                 send it there again and again, until the socket is gone
  *   target openclose PIDFILE FILE        first open and close PIDFILE, which loses my record lock on it
  *   target leaderless FILE               report, then end the first thread only: ps shows a zombie
  *   target terminal LINK                 hold a terminal that is nobody's; LINK leads to it
@@ -672,6 +673,13 @@ static void send_notification(const char *message)
 	close(fd);
 }
 
+/* Until the socket is gone. */
+static void flood_with(const char *message)
+{
+	for (;;)
+		send_notification(message);
+}
+
 static int send_notifications(char *const *messages)
 {
 	for (; *messages != NULL; messages++)
@@ -703,6 +711,8 @@ int main(int argc, char *argv[])
 		become(argv + 2);
 	if (strcmp(verb, "send") == 0)
 		return send_notifications(argv + 2);
+	if (strcmp(verb, "flood") == 0)
+		flood_with(operand);
 	if (strcmp(verb, "exit") == 0)
 		return parse_number(operand);
 	if (strcmp(verb, "lock") == 0)

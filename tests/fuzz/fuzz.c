@@ -477,7 +477,7 @@ static void fuzz_notify(char *text, size_t size)
 	char text_status[sizeof r.status] = "";
 	int ends[2];
 
-	/* A datagram is cut where the program's buffer ends, and text at a NUL. */
+	/* A datagram is cut after the last line that is whole in the program's buffer, and text at a NUL. */
 	claim(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
 	plan.ready_fd = ends[0];
 	claim(want_credentials(ends[0]) == 0);
@@ -488,9 +488,12 @@ static void fuzz_notify(char *text, size_t size)
 	close(ends[0]);
 	close(ends[1]);
 	if (size > 4095)
-		text[4095] = '\0';
+		for (size = 4095; size > 0 && text[size - 1] != '\n'; size--)
+			;
+	text[size] = '\0';
 	claim(r.ready == has_line(text, "READY=1"));
-	claim(r.barrier == (last_value(text, "BARRIER", false) != NULL));
+	claim(!r.barrier || last_value(text, "BARRIER", false));
+	claim(r.barrier || r.ready || !last_value(text, "BARRIER", false));
 	status = last_value(text, "STATUS", false);
 	snprintf(text_status, sizeof text_status, "%s", status ? status : "");
 	claim(!strcmp(r.status, text_status));

@@ -2765,7 +2765,8 @@ static int reset_signals(const sigset_t *ignore)
  * A shell command reads the stream from a pipe. It runs as the caller would run it, in the
  * caller's directory, environment and umask, as logs are opened by the caller; but in a session of
  * its own, neither a child of the daemon nor of its family. It ends as it likes when nobody has
- * the pipe open any more.
+ * the pipe open any more. -E is for it as well: a build server ends whatever has its BUILD_ID, and
+ * without a reader the daemon would die of SIGPIPE.
  */
 
 static struct logger {
@@ -2776,7 +2777,7 @@ static struct logger {
 } loggers[2];
 static size_t n_loggers;
 
-/* What they get of the caller's, since the daemon's is another. */
+/* What they get of the caller's, with -E, since the daemon's is another. */
 static struct {
 	char **environment;
 	mode_t umask;
@@ -4208,9 +4209,11 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
 	plan.wait_deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
 	environment_clean();
-	if (has_loggers(opt))
+	if (has_loggers(opt)) {
+		environment_prepare(opt);
 		caller.environment = environment_copy_or_die();
-	identity_resolve(&plan);
+	}
+	identity_resolve(&plan); /* which sets HOME and the like, below -E */
 	environment_prepare(opt);
 	command_resolve(&plan);
 	caller.umask = umask(opt->umask);

@@ -105,12 +105,26 @@ pgrep_ours() {
 	has log nobody
 }
 
-@test "the command has the caller's environment, whatever -u and -E say" {
+@test "the command has the caller's environment, whatever -u says" {
 	need_root
-	HOME=/home/caller NOTIFY_SOCKET=/not/for/it daemonize -u nobody -E HOME=/other -E NEW=1 \
-		-o "|echo \$HOME \${NEW-none} \${NOTIFY_SOCKET-none} >name; $reader" -- sh -c 'echo $HOME $NEW; exec sleep 60'
-	has name "/home/caller none none"
-	has log "/other 1"
+	HOME=/home/caller USER=caller NOTIFY_SOCKET=/not/for/it daemonize -u nobody \
+		-o "|echo \$HOME \$USER \${NOTIFY_SOCKET-none} >name; $reader" -- sh -c 'echo $USER; exec sleep 60'
+	has name "/home/caller caller none"
+	has log nobody
+}
+
+@test "-E is for the command, too, and the last one counts" {
+	OLD=0 BUILD_ID=42 HOME=/home/caller daemonize -E BUILD_ID=dontKillMe -E HOME=/other -E OLD=1 -E OLD=2 \
+		-o "|echo \$BUILD_ID \$HOME \$OLD >name; $reader" -- sh -c 'echo $BUILD_ID $HOME $OLD; exec sleep 60'
+	has name "dontKillMe /other 2"
+	has log "dontKillMe /other 2"
+}
+
+@test "a build server that ends what has its BUILD_ID spares a daemon with another one, and its logger" {
+	BUILD_ID=$T daemonize -p app.pid -E BUILD_ID=dontKillMe -o "|$reader" -- sh -c "$(says output 'exec sleep 60')"
+	has log output
+	expect "$(grep -lsz "^BUILD_ID=$T\$" /proc/[0-9]*/environ)" ""
+	runs "sh -c cat" 1
 }
 
 @test "the command has the caller's umask, whatever -m says" {

@@ -989,7 +989,7 @@ ends_family() {
 	printf '%s\n' '#!/bin/sh' 'trap "" TERM' 'setsid target dump "$DAEMONIZE_TEST/pub/report" &' 'wait' >bin/app
 	chmod 755 bin/app
 	run -0 in_namespace \
-		"strace -qq -o /dev/null -e inject=$1:delay_enter=2000000:when=$2 daemonize -s 60 -t 1 app &
+		"strace -qq -o /dev/null -e inject=$1:delay_enter=2000000:when=$2 daemonize --notify -t 1 app &
 		strace=\$!" 'reported "$report"' "wait_until 10 at_call \"$3\"" \
 		'ended_by_kill $pid' 'wait_until 10 test ! -e /proc/$pid' 'recycle $pid' \
 		'status=0; wait $strace || status=$?' 'echo "status $status"' 'lives $other'
@@ -1021,7 +1021,7 @@ status 124"
 		'sh -c '\''echo $$ >"$1"; target dump "$2"; :'\'' sh "$T/pub/parent" "$report" &' \
 		'reported "$report"' 'parent=$(cat "$T/pub/parent")' \
 		'strace -qq -o /dev/null -P "/proc/$parent/stat" -e inject=openat:delay_enter=3000000:when=3 \
-			daemonize -s 60 -t 1 app &
+			daemonize --notify -t 1 app &
 		strace=$!' 'wait_until 10 stays_at_call "\(56\|257\|286\|288\|295\|322\)"' 'ended_by_kill $parent' 'wait $parent || true' \
 		'echo $((parent - 1)) >/proc/sys/kernel/ns_last_pid' 'echo >"$T/pub/go"' \
 		'until [ -e "$T/pub/heir" ]; do :; done # forks none' \

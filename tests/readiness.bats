@@ -155,11 +155,11 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	fails 4 "daemonize: target $(known 'exited with status 7') after *" as_nobody daemonize -s 20 target exit 7
 }
 
-@test "a death is told the same to the first process of a container" {
+@test "a death is told the same in a container" {
 	need_root
 	need unshare
 	fails 4 "daemonize: target exited with status 7 after *" \
-		unshare --pid --fork --mount-proc daemonize -s 20 target exit 7
+		unshare --pid --fork --mount-proc sh -c 'daemonize -s 20 target exit 7; exit $?'
 }
 
 @test "a death is told the same with --chroot and -u" {
@@ -1047,7 +1047,7 @@ notified_on() {
 
 # with_fds LIMIT COMMAND...: a start of it, which has no more than so many, gives up.
 with_fds() {
-	run sh -c 'ulimit -n "$1"; shift; exec daemonize -s 60 -t 0.5 -l app.lock -O app.log "$@"' sh "$1" \
+	run sh -c 'ulimit -n "$1"; shift; exec daemonize --notify -t 0.5 -l app.lock -O app.log "$@"' sh "$1" \
 		-p "$T/app.pid" "${@:2}" 3>&- 4>&-
 }
 

@@ -37,8 +37,10 @@
 #define GHOSTS 0
 #endif
 
-/* The blind may lose to each other for ever, if the scheduler hates them: so often is enough here. */
+/* The blind, and those in place, may lose to each other for ever, if the scheduler hates them: so often is enough here. */
+#ifndef TRIES
 #define TRIES 2
+#endif
 
 /* Each claim makes two at most: an empty one to lock, and the new one. */
 #define FILES (2 * (STARTERS + 1 + STOPPERS + KILLS + FAILURES) + 1)
@@ -349,7 +351,7 @@ launch:
 		/* The end of the status channel. */
 		(execed[me] || !alive[me] || lost[me]);
 		if
-#ifdef BLIND
+#if defined(BLIND) || defined(IN_PLACE)
 		:: lost[me] && tries -> tries--; goto settle_pidfile
 		:: lost[me] && !tries -> goto refused
 #else
@@ -483,7 +485,7 @@ init {
 #if !WAITERS
 	/* Nobody waits for ever. */
 	ended == LAUNCHERS + STOPPERS;
-#if !STOPPERS && !KILLS && !FAILURES && !GHOSTS && !defined(BLIND)
+#if !STOPPERS && !KILLS && !FAILURES && !GHOSTS && !defined(BLIND) && !defined(IN_PLACE)
 	assert(running == 1);
 #endif
 #endif

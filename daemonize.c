@@ -4184,6 +4184,15 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 	become_daemon(plan);
 }
 
+/* pid_namespaces(7): the kernel would kill the daemon as soon as we exit. */
+static void refuse_to_detach_as_first(const struct plan *plan)
+{
+	if (plan->launcher == 1 && !plan->opt->foreground)
+		die(EXIT_SETUP, "%s",
+			"cannot detach: this is the first process of a PID namespace, which ends "
+			"with it: use -f");
+}
+
 static int start(const struct options *opt, unsigned int missing_fds)
 {
 	struct plan plan = {.opt = opt,
@@ -4195,11 +4204,7 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		.launcher = getpid()};
 	struct attempt attempt = {.daemon = 0};
 
-	/* pid_namespaces(7): the kernel would kill the daemon as soon as we exit. */
-	if (plan.launcher == 1 && !opt->foreground)
-		die(EXIT_SETUP, "%s",
-			"cannot detach: this is the first process of a PID namespace, which ends "
-			"with it: use -f");
+	refuse_to_detach_as_first(&plan);
 	/* The number is taken, so that no file that we open gets it. */
 	if (opt->notify_fd != -1 && fcntl(opt->notify_fd, F_GETFD) == -1 &&
 		dup2(STDIN_FILENO, opt->notify_fd) == -1)

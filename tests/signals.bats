@@ -43,11 +43,11 @@ load helper
 
 @test "a shell can trap a signal that it would find ignored, with --default-signal" {
 	for option in --default-signal --ignore-signal; do
-		daemonize $option TSTP -o "$T/$option" sh -c 'trap "echo trapped" TSTP; kill -TSTP $$; echo done'
-		wait_until 5 grep -q done "$T/$option"
+		daemonize $option TSTP -o "$T/$option" sh -c 'trap "echo trapped" TSTP; kill -TSTP $$; echo over'
+		wait_until 5 grep -q over "$T/$option"
 	done
-	expect "$(cat "$T/--default-signal")" $'trapped\ndone'
-	expect "$(cat "$T/--ignore-signal")" done
+	expect "$(cat "$T/--default-signal")" $'trapped\nover'
+	expect "$(cat "$T/--ignore-signal")" over
 }
 
 @test "--ignore-signal takes a list, and may be repeated" {

@@ -61,6 +61,7 @@
 #include <strings.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -112,7 +113,7 @@ enum {
 	DEFAULT_UMASK = 022,
 	OUR_FDS = 3,	      /* at most, to be kept besides those of -k */
 	FIRST_LINE_MAX = 256, /* as much of a script's first line as Linux reads */
-	CHILD_STACK = 32768,  /* bytes, for paths of PATH_MAX and what libc needs */
+	CHILD_STACK = 262144, /* bytes; we use 5 kB, but what is preloaded may need more */
 };
 
 #define NANOSECONDS INT64_C(1000000000) /* in a second */
@@ -444,21 +445,32 @@ static bool same_file(const struct stat *a, const struct stat *b)
 #define LOGIN_NAME_MAX 256
 #endif
 
+enum borrower { MIDDLE_CHILD, DAEMON, BORROWERS };
+
 /*
  * Forks for `child`, which must not return. On Linux the child borrows our memory, as with
  * vfork(2): we go on when it has exec'd or ended, and nothing has been copied. It gets a stack of
  * its own, since it may have lent all this to a child in turn: if it is killed then, we go on
- * while that one still runs, and until then must not touch what the two could share.
+ * while that one still runs, and until then must not touch what the two could share. That is errno,
+ * too: it is of no use to either.
+ *
+ * The stacks are not on ours, which may be small (ulimit -s). They cost no memory until they are
+ * used. Below each is a page that nobody may touch: who needs more must not write elsewhere.
  */
-static pid_t fork_lending(int (*child)(void *), void *argument, char *stack, size_t size)
+static pid_t fork_lending(enum borrower borrower, int (*child)(void *), void *argument)
 {
 #if defined(__linux__) && !defined(NO_LENDING) && !defined(__hppa__) /* stacks grow upwards */
-	return clone(child, stack + size, CLONE_VM | CLONE_VFORK | SIGCHLD, argument);
+	static _Alignas(max_align_t) char stacks[BORROWERS][CHILD_STACK];
+	char *stack = stacks[borrower];
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (mprotect(stack + page - (uintptr_t)stack % page, page, PROT_NONE) == -1)
+		return -1;
+	return clone(child, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, argument);
 #else
 	pid_t pid = fork();
 
-	(void)stack;
-	(void)size;
+	(void)borrower;
 	if (pid == 0)
 		child(argument);
 	return pid;
@@ -3140,12 +3152,11 @@ static _Noreturn int be_born(void *argument)
 static _Noreturn int detach(void *argument)
 {
 	const struct plan *plan = argument;
-	_Alignas(max_align_t) char stack[CHILD_STACK];
 
 	/* We would be what that namespace ends with, or unknown there by the PID of the pidfile. */
 	must(plan, STEP_PID_NAMESPACE, getppid() != 0);
 	must(plan, STEP_SESSION, setsid() != -1);
-	must(plan, STEP_FORK_AGAIN, fork_lending(be_born, argument, stack, sizeof stack) != -1);
+	must(plan, STEP_FORK_AGAIN, fork_lending(DAEMON, be_born, argument) != -1);
 	_exit(EXIT_UP);
 }
 
@@ -3201,7 +3212,6 @@ static int reap(pid_t pid)
 
 static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 {
-	_Alignas(max_align_t) char stack[2 * CHILD_STACK]; /* for both, until the channel's end */
 	struct report next;
 	int channel[2];
 
@@ -3210,7 +3220,7 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 	prepare_keep(plan);
 	fds_insert(plan->keep, &plan->n_keep, channel[1]);
 	plan->channel_fd = channel[1];
-	attempt->middle = fork_lending(detach, plan, stack, sizeof stack);
+	attempt->middle = fork_lending(MIDDLE_CHILD, detach, plan);
 	if (attempt->middle == -1)
 		die_of_step(plan, STEP_FORK, errno);
 	close(channel[1]); /* it is closed on Linux, whatever it says: close(2) */

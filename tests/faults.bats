@@ -767,6 +767,59 @@ loses() {
 		strace -qq -o "$T/trace" -e inject=waitid:delay_exit=2000000:when=2 daemonize -s 60 app
 }
 
+# guarded PID: next below the mapping with its stack is a page that it may not touch.
+guarded() {
+	local range access rest below=0 pointer low
+
+	pointer=$(awk '{ print $(NF - 1) }' "/proc/$1/syscall")
+	while read -r range access rest; do
+		low=$((0x${range%-*}))
+		if ((pointer >= low && pointer < 0x${range#*-})); then
+			expect "$below $access" "$low rw-p"
+			return
+		fi
+		below=0
+		[ "$access" != ---p ] || below=$((0x${range#*-}))
+	done <"/proc/$1/maps"
+	return 1
+}
+
+# bats test_tags=needs:native,needs:proc
+@test "each child that borrows the launcher's memory has a page below its stack that nobody may touch" {
+	slow inject=chdir -p "$T/app.pid"
+	halted chdir
+	guarded "$(awk '/ setsid\(/ { print $1 }' trace)"
+	guarded "$(awk '/ chdir\(/ { print $1 }' trace)"
+	reported "$report"
+}
+
+# bats test_tags=needs:native
+@test "a guard for a child's stack that cannot be had is told" {
+	nth=$(nth mprotect PROT_NONE daemonize true)
+	cannot 1 "cannot fork: Cannot allocate memory" "inject=mprotect:error=ENOMEM:when=$nth" -- \
+		daemonize -p "$T/app.pid" true
+	no_pidfile
+}
+
+# bats test_tags=needs:native
+@test "a start needs little stack, however long its paths are" {
+	local stack long=$T
+
+	while [ ${#long} -lt 3600 ]; do
+		long+=/$(printf '%0200d' 0)
+		mkdir "$long"
+	done
+	for stack in 80 64; do
+		rm -f "$report"
+		sh -c 'ulimit -s "$1"; shift; exec "$@"' sh $stack daemonize -v -s 0.1 -p "$long/$stack.pid" \
+			-O "$long/log" -l "$long/lock.$stack" -c "$long" target dump "$report"
+		reported "$report"
+		run -3 --separate-stderr sh -c 'ulimit -s "$1"; shift; exec "$@"' sh $stack daemonize -v \
+			-p "$long/$stack.pid" target dump "$report"
+		expect "$stderr" "*already running (pid $pid)"
+	done
+}
+
 # ---- What a system may lack ----
 
 @test "without subreapers a death is told all the same" {

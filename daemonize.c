@@ -544,10 +544,17 @@ static int process_signal(int watch, pid_t pid, int number)
 {
 #if defined(SYS_pidfd_send_signal) && !defined(NO_PIDFD)
 	if (watch != -1) {
+		struct pollfd end = {.fd = watch, .events = POLLIN};
 		int result = (int)syscall(SYS_pidfd_send_signal, watch, number, NULL, 0U);
 
-		if (result == 0 || errno != ENOSYS)
+		/* EPERM is also what a container's filter says to a call that it does not know. */
+		if (result == 0 || (errno != ENOSYS && errno != EPERM))
 			return result;
+		/* While it lives, its PID is no other's. */
+		if (poll(&end, 1, 0) > 0) {
+			errno = ESRCH;
+			return -1;
+		}
 	}
 #else
 	(void)watch;

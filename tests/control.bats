@@ -1107,6 +1107,39 @@ status 124"
 	there_is_no_pidfile
 }
 
+@test "with a filter that says EPERM to pidfds, all of them or one, everything says the same" {
+	need strace
+	for calls in pidfd_send_signal pidfd_open pidfd_open,pidfd_send_signal,close_range; do
+		without=(strace -f -qq -o /dev/null -e "inject=$calls:error=EPERM" "$T/bin/daemonize")
+		up
+		silent "${without[@]}" --signal CONT -p "$T/app.pid"
+		silent "${without[@]}" --stop -p "$T/app.pid"
+		gone "$pid"
+		there_is_no_pidfile
+		run -4 "${without[@]}" -s 20 -p "$T/app.pid" target exit 7
+		run -124 "${without[@]}" -s 20 -t 0.3 -p "$T/app.pid" sh -c 'sleep 600 & wait'
+		wait_until 10 there_is_no_pidfile
+		expect "$(ours)" ""
+	done
+}
+
+@test "with a filter that says EPERM, there is still no permission where there is none" {
+	need_root
+	need strace
+	up
+	fails 1 "daemonize: cannot signal pid $pid: Operation not permitted" as_nobody \
+		strace -qq -o /dev/null -e "inject=pidfd_send_signal:error=EPERM" "$T/bin/daemonize" --stop -p "$T/app.pid"
+	lives "$pid"
+}
+
+# A call that strace refuses has no number.
+# bats test_tags=needs:native,needs:pidfd,no-valgrind
+@test "--stop cannot hit who gets the PID after it was pinned, before a signal that a filter refuses" {
+	halted_at pidfd_send_signal:error=EPERM -1 --stop --kill-after 0
+	expect "$output" "status 0"
+	there_is_no_pidfile
+}
+
 @test "without pidfds a child of the caller, a zombie, counts as stopped" {
 	need strace
 	daemonize -f -p "$T/app.pid" target dump "$report" 3>&- &

@@ -344,6 +344,45 @@ static struct {
 	int failure; /* the exit status of EXIT_SETUP: to LSB's --status, 1 would mean "dead" */
 } diagnostics = {STDERR_FILENO, false, EXIT_SETUP};
 
+/* These ask a launcher to give up, unless the caller has them ignored. An alarm(2) may be its limit. */
+static const int interrupts[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM};
+static volatile sig_atomic_t interrupted_by;
+
+/* The one that has come while it is blocked; 0: none. */
+static int interrupt_pending(void)
+{
+	struct sigaction action;
+	sigset_t pending;
+
+	sigpending(&pending);
+	for (size_t i = 0; i < sizeof interrupts / sizeof *interrupts; i++)
+		if (sigismember(&pending, interrupts[i]) &&
+			sigaction(interrupts[i], NULL, &action) == 0 &&
+			action.sa_handler != SIG_IGN)
+			return interrupts[i];
+	return 0;
+}
+
+/*
+ * write(2) to what may be a full pipe. Once there is a daemon, all signals are blocked, so that it
+ * would be deaf to them for as long as nobody reads: an interrupt ends it, with EINTR.
+ */
+static ssize_t write_or_give_up(int fd, const char *text, size_t size)
+{
+	enum { MILLISECONDS = 50 }; /* between two looks at the signals */
+	struct pollfd event = {.fd = fd, .events = POLLOUT};
+
+	while (poll(&event, 1, interrupted_by ? 0 : MILLISECONDS) == 0) {
+		if (!interrupted_by)
+			interrupted_by = interrupt_pending();
+		if (interrupted_by) {
+			errno = EINTR;
+			return -1;
+		}
+	}
+	return write(fd, text, size);
+}
+
 /* A name with a line break or an escape in it must not look like, or do, anything else. */
 static void make_harmless(char *line)
 {
@@ -369,7 +408,7 @@ __attribute__((format(printf, 1, 0))) static void diagnose(const char *format, v
 	line[size] = '\0';
 	make_harmless(line);
 	line[size++] = '\n';
-	if (write(diagnostics.fd, line, size) == -1)
+	if (write_or_give_up(diagnostics.fd, line, size) == -1)
 		return; /* nobody is left to be told */
 }
 
@@ -3320,8 +3359,6 @@ struct readiness {
 	char status[160]; /* STATUS= */
 };
 
-static volatile sig_atomic_t interrupted_by;
-
 static void on_interrupt(int number)
 {
 	interrupted_by = number;
@@ -3341,17 +3378,16 @@ static void catch_child_ends(sigset_t *mask)
 	sigdelset(mask, SIGCHLD);
 }
 
-/* These end the wait, unless the caller has them ignored. An alarm(2) may be the caller's limit. */
+/* `mask` is what is blocked while they are waited for. */
 static void catch_interrupts(void (*handler)(int), sigset_t *mask)
 {
-	static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM};
 	struct sigaction action = {.sa_handler = handler}, old;
 
 	sigfillset(mask);
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
-			sigaction(numbers[i], &action, NULL);
-			sigdelset(mask, numbers[i]);
+	for (size_t i = 0; i < sizeof interrupts / sizeof *interrupts; i++)
+		if (sigaction(interrupts[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+			sigaction(interrupts[i], &action, NULL);
+			sigdelset(mask, interrupts[i]);
 		}
 }
 
@@ -3855,7 +3891,7 @@ static void bury(const struct plan *plan, const struct attempt *attempt)
 static void show_log(const struct plan *plan, int number)
 {
 	enum { LINES = 10 };
-	char text[4096 + 1], *from;
+	char text[4096 + 1], line[sizeof text + sizeof "    \n"], *from;
 	int fd = open(plan->opt->stream[number],
 		O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (plan->opt->user ? O_NOFOLLOW : 0));
 	off_t begin = plan->log_size[number];
@@ -3887,7 +3923,9 @@ static void show_log(const struct plan *plan, int number)
 		if (next)
 			*next++ = '\0';
 		make_harmless(from);
-		dprintf(diagnostics.fd, "    %s\n", from);
+		snprintf(line, sizeof line, "    %s\n", from);
+		if (write_or_give_up(diagnostics.fd, line, strlen(line)) == -1)
+			return;
 	}
 }
 
@@ -4110,9 +4148,10 @@ static bool print_pid(pid_t pid)
 	char text[16];
 	int size = snprintf(text, sizeof text, "%ld\n", (long)pid);
 
-	if (write(STDOUT_FILENO, text, (size_t)size) == size)
+	if (write_or_give_up(STDOUT_FILENO, text, (size_t)size) == size)
 		return true;
-	complain("cannot print the PID: %s", strerror(errno));
+	if (!interrupted_by)
+		complain("cannot print the PID: %s", strerror(errno));
 	return false;
 }
 
@@ -4270,13 +4309,19 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	}
 	if (waits_for_readiness(opt))
 		await_ready_or_die(&plan, &attempt);
-	if (logger_ends(0, "before the daemon was up") ||
+	/* An interrupt has come by now only if a message or the PID could not be written. */
+	if (interrupted_by || logger_ends(0, "before the daemon was up") ||
 		(opt->print_pid && !print_pid(attempt.daemon))) {
 		const struct family family = family_of(&attempt);
 
 		if (!end_family(&family))
 			complain("pid %ld cannot be ended", (long)attempt.daemon);
+		if (interrupted_by)
+			complain("interrupted by signal %d (%s) while starting %s",
+				(int)interrupted_by, signal_name((int)interrupted_by), opt->name);
 		bury(&plan, &attempt);
+		if (interrupted_by)
+			die_of_signal((int)interrupted_by);
 		return EXIT_SETUP;
 	}
 	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.daemon);

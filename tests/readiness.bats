@@ -1215,6 +1215,82 @@ interrupted_by() {
 	expect "$(ours)" "$pid"
 }
 
+# ---- Pipes that nobody reads ----
+
+# Sets up a pipe that a writer must wait for; it is also fd 7.
+full_pipe() {
+	mkfifo "$T/pipe"
+	exec 7<>"$T/pipe"
+	fill_pipe
+}
+fill_pipe() { ! dd if=/dev/zero of="$T/pipe" bs=4096 oflag=nonblock 2>/dev/null; }
+
+@test "a start that cannot print the PID, because nobody reads it, can be interrupted, and leaves nothing" {
+	full_pipe
+	for signal in 'INT 130' 'TERM 143' 'HUP 129' 'ALRM 142'; do
+		for option in '' '-s 0.1'; do
+			rm -f "$report"
+			# shellcheck disable=SC2086 # an option and its value
+			waiting -P $option -p "$T/app.pid" >"$T/pipe"
+			kill "-${signal% *}" $launcher
+			ends_with "${signal#* }"
+			expect "$stderr" "daemonize: interrupted by signal * (${signal% *}) while *ing *target"
+			nothing_is_left
+		done
+	done
+}
+
+@test "a start that prints the PID waits for who reads it" {
+	full_pipe
+	waiting -P -p "$T/app.pid" >"$T/pipe"
+	cat "$T/pipe" >"$T/read" 3>&- &
+	ends_with 0
+	has_read() { expect "$(tr -d '\0' <"$T/read")" "$pid"; }
+	wait_until 10 has_read
+	kill $!
+	alive "$pid"
+}
+
+@test "a signal that the caller ignores does not end a start that cannot print the PID" {
+	full_pipe
+	from --ignore HUP
+	waiting -P -p "$T/app.pid" >"$T/pipe"
+	kill -HUP $launcher
+	kill -TERM $launcher
+	ends_with 143
+	nothing_is_left
+}
+
+@test "a start that fails can be interrupted when nobody reads why, and leaves nothing" {
+	full_pipe
+	app 'echo text; exit 3'
+	touch "$T/stderr"
+	"$T/bin/daemonize" -s 60 -p "$T/app.pid" -O "$T/app.log" app 2>"$T/pipe" &
+	launcher=$!
+	only_it_runs() { [ -s "$T/app.log" ] && expect "$(ours)" "$launcher"; }
+	wait_until 10 only_it_runs
+	kill -TERM $launcher
+	ends_with 4
+	nothing_is_left
+}
+
+@test "a start with -v can be interrupted when nobody reads what it does, and leaves nothing" {
+	need strace
+	mkfifo "$T/pipe"
+	exec 7<>"$T/pipe"
+	strace -f -qq -o "$T/trace" -e inject=chdir:delay_enter=2000000 \
+		"$T/bin/daemonize" -v -p "$T/app.pid" target dump "$report" 2>"$T/pipe" &
+	strace=$!
+	wait_until 10 grep -q chdir "$T/trace"
+	fill_pipe
+	reported "$report"
+	kill -TERM "$(awk 'NR == 1 { print $1 }' "$T/trace")"
+	status=0
+	wait $strace || status=$?
+	expect $status 143
+	nothing_is_left
+}
+
 # ---- Orphans of a daemon that is waited for ----
 
 # gone_app LINE...: "app" leaves an orphan, whose PID is in $orphan, and is ready when that is gone for "kill -0".

@@ -15,6 +15,9 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wca
 	-Wcast-align -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wwrite-strings -Wundef -Wvla -Wformat=2 -Wswitch-enum -Wnull-dereference \
 	-Wdouble-promotion
+# Compiled together, each time all of them: "cc -o daemonize daemonize.c src/*.c" is as good.
+SOURCES = daemonize.c src/*.c
+HEADERS = src/*.h
 COMPILE = $(CC) -std=c11 $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 TOOLS = tests/target tests/racer
 STATIC = -static -Wl,-z,noseparate-code
@@ -25,8 +28,8 @@ TORTURE = tests/torture/idle tests/torture/oldkernel tests/torture/race tests/to
 
 all: daemonize
 
-daemonize: daemonize.c
-	$(COMPILE) -o $@ daemonize.c
+daemonize: $(SOURCES) $(HEADERS)
+	$(COMPILE) -o $@ $(SOURCES)
 
 # No libc to load at run time, code and data in fewer pages: a start in half the time.
 static:
@@ -48,8 +51,8 @@ tests/torture/oldkernel: tests/torture/oldkernel.c
 tests/torture/race: tests/torture/race.c tests/torture/lab.c tests/torture/lab.h
 	$(COMPILE) -o $@ tests/torture/race.c tests/torture/lab.c
 
-tests/torture/static: daemonize.c
-	$$(command -v musl-gcc || echo $(CC)) -std=c11 $(CFLAGS) -static -o $@ daemonize.c
+tests/torture/static: $(SOURCES) $(HEADERS)
+	$$(command -v musl-gcc || echo $(CC)) -std=c11 $(CFLAGS) -static -o $@ $(SOURCES)
 
 tests/torture/sweep: tests/torture/sweep.c tests/torture/inject.c tests/torture/inject.h \
 	tests/torture/lab.c tests/torture/lab.h tests/torture/state.c tests/torture/state.h
@@ -92,9 +95,9 @@ mutants: $(TOOLS) $(TORTURE)
 	tests/mutants/run $${WORDS:+"$$WORDS"}
 
 # Needs clang and its libFuzzer. SECONDS=600 feeds each target for so long.
-tests/fuzz/fuzz: tests/fuzz/fuzz.c daemonize.c
+tests/fuzz/fuzz: tests/fuzz/fuzz.c $(SOURCES) $(HEADERS)
 	clang -std=c11 $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -Wl,--wrap=exit -o $@ tests/fuzz/fuzz.c
+		-fno-sanitize-recover=all -Wl,--wrap=exit,--wrap=read -o $@ tests/fuzz/fuzz.c src/*.c
 
 fuzz: tests/fuzz/fuzz
 	tests/fuzz/run $(SECONDS)
@@ -112,8 +115,8 @@ tests/bench/floor: tests/bench/floor.c
 tests/bench/floor-static: tests/bench/floor.c
 	musl-gcc $(STATIC) -std=c11 $(CFLAGS) -o $@ tests/bench/floor.c
 
-tests/bench/static: daemonize.c
-	musl-gcc $(STATIC) -std=c11 $(CFLAGS) -o $@ daemonize.c
+tests/bench/static: $(SOURCES) $(HEADERS)
+	musl-gcc $(STATIC) -std=c11 $(CFLAGS) -o $@ $(SOURCES)
 
 # As root, x86-64 Linux, with musl-gcc; peers that are installed take part. Some minutes.
 bench: daemonize $(BENCH)
@@ -144,7 +147,7 @@ uninstall:
 # What is committed, in the same bytes whoever packs it, and whenever.
 dist:
 	@git diff --quiet HEAD || { echo 'dist: not all is committed' >&2; exit 1; }
-	name=daemonize-$$(sed -n 's/^#define VERSION "\(.*\)"/\1/p' daemonize.c) && \
+	name=daemonize-$$(sed -n 's/^#define VERSION "\(.*\)"/\1/p' $(SOURCES) $(HEADERS)) && \
 		git -c tar.umask=0022 -c core.autocrlf=false archive --prefix=$$name/ -o $$name.tar HEAD && \
 		gzip -9nf $$name.tar
 

@@ -35,11 +35,9 @@
  * References: PEP 3143; daemon(7); Stevens, Fenner, Rudoff, "UNIX Network Programming", 13.4;
  * fcntl_locking(2).
  */
-#define _GNU_SOURCE /* setresuid, setgroups, getgrouplist, syscall, O_NOFOLLOW */
-#define _DARWIN_C_SOURCE
-#define __BSD_VISIBLE 1
-#define _FILE_OFFSET_BITS 64 /* 32 bits, glibc: logs beyond 2 GiB, for us and for the daemon */
-#define _TIME_BITS 64
+#include "src/features.h"
+
+#include "src/clock.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -116,8 +114,6 @@ enum {
 	CHILD_STACK = 262144, /* bytes; we use 5 kB, but what is preloaded may need more */
 };
 
-#define NANOSECONDS INT64_C(1000000000) /* in a second */
-#define NEVER INT64_MAX
 #define NAP (NANOSECONDS / 1000)	 /* between two looks at what is about to change */
 #define POLL_INTERVAL (NANOSECONDS / 20) /* where a process cannot be watched */
 #define BUSY_LIMIT NANOSECONDS		 /* no starter has the write lock for longer */
@@ -986,42 +982,6 @@ static const char *signal_name(int number)
 #else
 #define STANDARD_LAST 31 /* on OpenBSD 32 is libc's */
 #endif
-
-/* ---- Time: monotonic, in nanoseconds ------------------------------------------------------ */
-
-static int64_t clock_read(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * NANOSECONDS + now.tv_nsec;
-}
-
-static int64_t deadline_in(int64_t duration)
-{
-	return duration == NEVER ? NEVER : clock_read(CLOCK_MONOTONIC) + duration;
-}
-
-static int64_t earliest(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* "0.03 s" */
-static const char *seconds_text(char text[32], int64_t duration)
-{
-	snprintf(text, 32, "%lld.%02lld s", (long long)(duration / NANOSECONDS),
-		(long long)(duration % NANOSECONDS / (NANOSECONDS / 100)));
-	return text;
-}
-
-static void nap(int64_t duration)
-{
-	struct timespec time = {(time_t)(duration / NANOSECONDS), (long)(duration % NANOSECONDS)};
-
-	if (duration > 0)
-		nanosleep(&time, NULL);
-}
 
 /* ---- Parsing values: each returns false for text that is not wholly what it should be ----- */
 

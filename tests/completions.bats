@@ -96,7 +96,7 @@ options_of_program() {
 		inside && $2 != "NULL" {
 			letter = $5 ~ /\047/ ? substr($5, 3, 1) : "-"
 			print letter, $2, $3 ~ /required/ ? "yes" : "no"
-		}' "$here/../daemonize.c" | LC_ALL=C sort
+		}' "$here"/../{daemonize.c,src/*.c} | LC_ALL=C sort
 }
 
 # The entries of the manual's lists: ".It Fl p Ar file , Fl -pidfile Ar file".
@@ -110,7 +110,7 @@ options_of_manual() {
 }
 
 @test "the table of long options and the string of short ones agree" {
-	short=$(sed -n 's/^static const char short_options\[\] = "+:\(.*\)";/\1/p' "$here/../daemonize.c")
+	short=$(sed -n 's/^static const char short_options\[\] = "+:\(.*\)";/\1/p' "$here"/../{daemonize.c,src/*.c})
 	expect "$(grep -o '[A-Za-z]:*' <<<"$short" | sort)" \
 		"$(options_of_program | awk '$1 != "-" { print $1 ($3 == "yes" ? ":" : "") }' | sort)"
 }

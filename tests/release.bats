@@ -13,7 +13,7 @@ from_here() { make -s -C "$here/.." -o daemonize "$@"; }
 # files DIRECTORY: all that is in it, each with its type and mode.
 files() { find "$1" -mindepth 1 -printf '%y %m /%P\n' | LC_ALL=C sort -k 3; }
 
-version() { sed -n 's/^#define VERSION "\(.*\)"/\1/p' "$here/../daemonize.c"; }
+version() { sed -n 's/^#define VERSION "\(.*\)"/\1/p' "$here"/../{daemonize.c,src/*}; }
 
 # A repository of the sources as they are, committed or not, in $T/source; wherever these tests are run.
 make_repository() {

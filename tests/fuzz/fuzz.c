@@ -2,26 +2,30 @@
  * All that daemonize takes in from outside, fed with what libFuzzer makes up. FUZZ names the target,
  * one of parsers[] below: "FUZZ=notify tests/fuzz/fuzz FILE ..." repeats single inputs.
  *
- * The program is included whole. That it does not crash is what the sanitizers see to; the targets
- * say, in words of their own, what each parser is to make of its input. Who dies comes back here.
+ * The rooms are linked; what is still in daemonize.c has no header, so that file is included whole. That
+ * nothing crashes is what the sanitizers see to; the targets say, in words of their own, what each
+ * parser is to make of its input. Who dies comes back here.
  */
-#define _GNU_SOURCE /* memfd_create, sigabbrev_np */
+#include "../../src/features.h" /* memfd_create, sigabbrev_np */
+
+#include "../../src/clock.h"
+
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-static ssize_t read_fed(int fd, void *buffer, size_t size);
 int daemonize_main(int argc, char **argv);
 
 #define main daemonize_main
-#define read read_fed
 #include "../../daemonize.c" // NOLINT(bugprone-suspicious-include)
 #undef main
-#undef read
 
+/* The linker has all calls of exit(3) and read(2), in every room, come to __wrap_. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+ssize_t __wrap_read(int fd, void *buffer, size_t size);
+ssize_t __real_read(int fd, void *buffer, size_t size);
 _Noreturn void __wrap_exit(int status);
 _Noreturn void __real_exit(int status);
 
@@ -41,7 +45,6 @@ static jmp_buf after_exit;
 static bool may_die;
 static int died_with;
 
-/* The linker has all calls of exit(3) come here. */
 _Noreturn void __wrap_exit(int status)
 {
 	if (!may_die)
@@ -58,12 +61,12 @@ static struct {
 	int after;
 } feed;
 
-static ssize_t read_fed(int fd, void *buffer, size_t size)
+ssize_t __wrap_read(int fd, void *buffer, size_t size)
 {
 	size_t fed = feed.size < size ? feed.size : size;
 
 	if (!feed.text || feed.after-- > 0)
-		return read(fd, buffer, size);
+		return __real_read(fd, buffer, size);
 	memcpy(buffer, feed.text, fed);
 	feed.text = NULL;
 	return (ssize_t)fed;

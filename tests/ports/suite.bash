@@ -26,7 +26,7 @@ goals=(daemonize tests/target tests/racer)
 build() {
 	local directory=$T/$1
 
-	mkdir -p "$directory/tests" && cp Makefile daemonize.c "$directory" && cp tests/*.c "$directory/tests" &&
+	mkdir -p "$directory/tests" && cp -R Makefile daemonize.c src "$directory" && cp tests/*.c "$directory/tests" &&
 		make -s -C "$directory" "${@:2}" "${goals[@]}" >"$T/log" 2>&1 && return
 	cat "$T/log"
 	wrong "not ok $1 cannot be built"

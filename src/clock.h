@@ -1,0 +1,31 @@
+/*
+ * clock: time as one number, monotonic nanoseconds, with a number for "never".
+ *
+ * The launcher calls all of it. The children, who borrow its memory, may too, except seconds_text,
+ * which is stdio's.
+ */
+#ifndef CLOCK_H
+#define CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+#define NANOSECONDS INT64_C(1000000000) /* in a second */
+#define NEVER INT64_MAX
+
+/* What a clock shows, CLOCK_MONOTONIC or another. */
+int64_t clock_read(clockid_t clock);
+
+/* The moment, on CLOCK_MONOTONIC, when so much time will have passed; after NEVER, that is NEVER. */
+int64_t deadline_in(int64_t duration);
+
+/* The earlier of two moments, the shorter of two durations. */
+int64_t earliest(int64_t a, int64_t b);
+
+/* Writes a duration as "0.03 s" into `text`, and returns it. */
+const char *seconds_text(char text[32], int64_t duration);
+
+/* Sleeps for so long, less if a signal comes; not at all for a duration that is not positive. */
+void nap(int64_t duration);
+
+#endif

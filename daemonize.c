@@ -38,6 +38,8 @@
 #include "src/features.h"
 
 #include "src/clock.h"
+#include "src/interrupts.h"
+#include "src/say.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -88,17 +90,6 @@ extern char **environ; /* POSIX: in no header */
 #endif
 
 #define VERSION "1.0.0"
-
-enum exit_status {
-	EXIT_UP = 0,
-	EXIT_SETUP = 1,
-	EXIT_USAGE = 2,
-	EXIT_RUNNING = 3,
-	EXIT_DIED = 4,
-	EXIT_GAVE_UP = 124,
-	EXIT_CANNOT_EXECUTE = 126,
-	EXIT_NOT_FOUND = 127,
-};
 
 /* LSB, "Init Script Actions". */
 enum lsb_status { LSB_RUNNING = 0, LSB_DEAD = 1, LSB_NOT_RUNNING = 3, LSB_UNKNOWN = 4 };
@@ -331,134 +322,6 @@ struct owner {
 	pid_t number;	    /* what the file says */
 	struct stat status; /* the file's */
 };
-
-/* ---- Diagnostics: one line each, in one write, on the caller's standard error ------------- */
-
-static struct {
-	int fd; /* in the foreground, a copy of the caller's */
-	bool verbose;
-	int failure; /* the exit status of EXIT_SETUP: to LSB's --status, 1 would mean "dead" */
-} diagnostics = {STDERR_FILENO, false, EXIT_SETUP};
-
-/* These ask a launcher to give up, unless the caller has them ignored. An alarm(2) may be its limit. */
-static const int interrupts[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM};
-static volatile sig_atomic_t interrupted_by;
-
-/* The one that has come while it is blocked; 0: none. */
-static int interrupt_pending(void)
-{
-	struct sigaction action;
-	sigset_t pending;
-
-	sigpending(&pending);
-	for (size_t i = 0; i < sizeof interrupts / sizeof *interrupts; i++)
-		if (sigismember(&pending, interrupts[i]) &&
-			sigaction(interrupts[i], NULL, &action) == 0 &&
-			action.sa_handler != SIG_IGN)
-			return interrupts[i];
-	return 0;
-}
-
-/*
- * write(2) to what may be a full pipe. Once there is a daemon, all signals are blocked, so that it
- * would be deaf to them for as long as nobody reads: an interrupt ends it, with EINTR.
- */
-static ssize_t write_or_give_up(int fd, const char *text, size_t size)
-{
-	enum { MILLISECONDS = 50 }; /* between two looks at the signals */
-	struct pollfd event = {.fd = fd, .events = POLLOUT};
-
-	while (poll(&event, 1, interrupted_by ? 0 : MILLISECONDS) == 0) {
-		if (!interrupted_by)
-			interrupted_by = interrupt_pending();
-		if (interrupted_by) {
-			errno = EINTR;
-			return -1;
-		}
-	}
-	return write(fd, text, size);
-}
-
-/* A name with a line break or an escape in it must not look like, or do, anything else. */
-static void make_harmless(char *line)
-{
-	for (unsigned char *c = (unsigned char *)line; *c; c++)
-		if (iscntrl(*c) && *c != '\t')
-			*c = '?';
-		else if (c[0] == 0xC2 && c[1] >= 0x80 && c[1] <= 0x9F)
-			c[0] = c[1] = '?'; /* the other control characters, in UTF-8 */
-}
-
-__attribute__((format(printf, 1, 0))) static void diagnose(const char *format, va_list arguments)
-{
-	static const char name[] = "daemonize: ";
-	char line[2 * PATH_MAX];
-	size_t size = sizeof name - 1;
-	int n;
-
-	memcpy(line, name, size);
-	n = vsnprintf(line + size, sizeof line - size - 1, format, arguments);
-	size += n < 0 ? 0 : (size_t)n;
-	if (size > sizeof line - 2)
-		size = sizeof line - 2;
-	line[size] = '\0';
-	make_harmless(line);
-	line[size++] = '\n';
-	if (write_or_give_up(diagnostics.fd, line, size) == -1)
-		return; /* nobody is left to be told */
-}
-
-__attribute__((format(printf, 1, 2))) static void verbose(const char *format, ...)
-{
-	va_list arguments;
-
-	if (!diagnostics.verbose)
-		return;
-	va_start(arguments, format);
-	diagnose(format, arguments);
-	va_end(arguments);
-}
-
-__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	diagnose(format, arguments);
-	va_end(arguments);
-}
-
-__attribute__((format(printf, 2, 3))) static _Noreturn void die(enum exit_status status,
-	const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	diagnose(format, arguments);
-	va_end(arguments);
-	exit(status == EXIT_SETUP ? diagnostics.failure : (int)status);
-}
-
-#define die_usage(format, ...) die(EXIT_USAGE, format ". Try 'daemonize --help'.", __VA_ARGS__)
-
-static void *allocate_or_die(size_t count, size_t size)
-{
-	void *memory = calloc(count, size);
-
-	if (!memory)
-		die(EXIT_SETUP, "cannot allocate memory: %s", strerror(errno));
-	return memory;
-}
-
-/* Makes room for one more at the end of an array. */
-static void *grow_or_die(void *array, size_t count, size_t size)
-{
-	void *grown = realloc(array, (count + 1) * size);
-
-	if (!grown)
-		die(EXIT_SETUP, "cannot allocate memory: %s", strerror(errno));
-	return grown;
-}
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
@@ -3319,11 +3182,6 @@ struct readiness {
 	char status[160]; /* STATUS= */
 };
 
-static void on_interrupt(int number)
-{
-	interrupted_by = number;
-}
-
 static void on_child_end(int number)
 {
 	(void)number;
@@ -3336,19 +3194,6 @@ static void catch_child_ends(sigset_t *mask)
 
 	sigaction(SIGCHLD, &child, NULL);
 	sigdelset(mask, SIGCHLD);
-}
-
-/* `mask` is what is blocked while they are waited for. */
-static void catch_interrupts(void (*handler)(int), sigset_t *mask)
-{
-	struct sigaction action = {.sa_handler = handler}, old;
-
-	sigfillset(mask);
-	for (size_t i = 0; i < sizeof interrupts / sizeof *interrupts; i++)
-		if (sigaction(interrupts[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
-			sigaction(interrupts[i], &action, NULL);
-			sigdelset(mask, interrupts[i]);
-		}
 }
 
 enum { SOCKET_PATH_MAX = sizeof((struct sockaddr_un *)NULL)->sun_path };
@@ -3956,18 +3801,6 @@ static void complain_of(const struct plan *plan, const struct readiness *r, enum
 	case WAITING:
 	case READY: break;
 	}
-}
-
-static _Noreturn void die_of_signal(int number)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, number);
-	signal(number, SIG_DFL);
-	raise(number);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	_exit(EXIT_SETUP);
 }
 
 /* Whether a child of one of its threads runs a program, as far as is known. proc_pid_task(5) */

@@ -9,6 +9,7 @@
 #include "../../src/features.h" /* memfd_create, sigabbrev_np */
 
 #include "../../src/clock.h"
+#include "../../src/say.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

@@ -1,0 +1,61 @@
+/*
+ * say: what the user is told: one line, in one write, on the caller's standard error; and the exit
+ * status that goes with the last one.
+ *
+ * All of this is for the launcher. The children report what they have to say. A start in the
+ * foreground has none, and may use it until it executes the command.
+ *
+ * A line begins with "daemonize: ". What could look like another line, or steer a terminal, is
+ * shown as '?'. Where a line cannot be written, nobody is left to be told.
+ */
+#ifndef SAY_H
+#define SAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum exit_status {
+	EXIT_UP = 0,
+	EXIT_SETUP = 1,
+	EXIT_USAGE = 2,
+	EXIT_RUNNING = 3,
+	EXIT_DIED = 4,
+	EXIT_GAVE_UP = 124,
+	EXIT_CANNOT_EXECUTE = 126,
+	EXIT_NOT_FOUND = 127,
+};
+
+struct diagnostics {
+	int fd; /* in the foreground, a copy of the caller's */
+	bool verbose;
+	int failure; /* the exit status of EXIT_SETUP: to LSB's --status, 1 would mean "dead" */
+};
+
+extern struct diagnostics diagnostics;
+
+/* Puts '?' in place of all control characters except tabs: ASCII's, and UTF-8's others. */
+void make_harmless(char *line);
+
+/* Says a line, if the user wants to see what happens. */
+__attribute__((format(printf, 1, 2))) void verbose(const char *format, ...);
+
+/* Says a line, and goes on. */
+__attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
+
+/*
+ * Says a line, and exits with this status, or with diagnostics.failure for EXIT_SETUP. cppcheck does
+ * not see a _Noreturn without a body.
+ */
+__attribute__((noreturn, format(printf, 2, 3))) void die(enum exit_status status,
+	const char *format, ...);
+
+/* The same for a usage error, with a pointer to --help. */
+#define die_usage(format, ...) die(EXIT_USAGE, format ". Try 'daemonize --help'.", __VA_ARGS__)
+
+/* Zeroed memory, or it dies. calloc(3) */
+void *allocate_or_die(size_t count, size_t size);
+
+/* Makes room for one more at the end of an array of `count`, NULL for none yet. realloc(3) */
+void *grow_or_die(void *array, size_t count, size_t size);
+
+#endif

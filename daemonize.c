@@ -40,6 +40,7 @@
 #include "src/clock.h"
 #include "src/interrupts.h"
 #include "src/say.h"
+#include "src/values.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -846,50 +847,6 @@ static const char *signal_name(int number)
 #define STANDARD_LAST 31 /* on OpenBSD 32 is libc's */
 #endif
 
-/* ---- Parsing values: each returns false for text that is not wholly what it should be ----- */
-
-/* In any locale, and without its tables. */
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool parse_number(const char *text, int base, unsigned long long max,
-	unsigned long long *value)
-{
-	char *end;
-
-	if (!is_digit(*text))
-		return false; /* strtoull takes blanks and a sign */
-	errno = 0;
-	*value = strtoull(text, &end, base);
-	return *end == '\0' && errno == 0 && *value <= max;
-}
-
-/* Seconds, with a fraction or without, or "inf"; in nanoseconds. */
-static bool parse_duration(const char *text, int64_t *duration)
-{
-	enum { SECONDS_MAX = 1000000000 };
-	int64_t unit = NANOSECONDS;
-	int64_t seconds = 0, fraction = 0;
-
-	if (!strcmp(text, "inf")) {
-		*duration = NEVER;
-		return true;
-	}
-	if (!is_digit(text[*text == '.']))
-		return false;
-	for (; is_digit(*text) && seconds <= SECONDS_MAX; text++)
-		seconds = 10 * seconds + (*text - '0');
-	if (*text == '.')
-		for (text++; is_digit(*text); text++)
-			fraction += (unit /= 10) * (*text - '0');
-	if (*text || seconds > SECONDS_MAX)
-		return false;
-	*duration = seconds * NANOSECONDS + fraction;
-	return true;
-}
-
 /* "HUP", "SIGHUP", "hup", "1", "RTMIN+3", "RTMAX-1". */
 static bool parse_signal(const char *text, int *number)
 {
@@ -917,15 +874,6 @@ static bool parse_signal(const char *text, int *number)
 		return false;
 	*number = from_end ? REALTIME_LAST - (int)value : REALTIME_FIRST + (int)value;
 	return *number >= REALTIME_FIRST && *number <= REALTIME_LAST;
-}
-
-/* Copies an element of a comma-separated list, "" if it is too long. Returns what follows, or NULL. */
-static const char *parse_element(const char *list, char *word, size_t size)
-{
-	size_t length = strcspn(list, ",");
-
-	snprintf(word, size, "%.*s", length < size ? (int)length : 0, list);
-	return list[length] ? list + length + 1 : NULL;
 }
 
 /* Puts fd into a sorted set that has room for it. */

@@ -16,7 +16,7 @@
 /* What a clock shows, CLOCK_MONOTONIC or another. */
 int64_t clock_read(clockid_t clock);
 
-/* The moment, on CLOCK_MONOTONIC, when so much time will have passed; after NEVER, that is NEVER. */
+/* The moment on CLOCK_MONOTONIC at which this time will have passed; NEVER if that is NEVER. */
 int64_t deadline_in(int64_t duration);
 
 /* The earlier of two moments, the shorter of two durations. */

@@ -1,6 +1,6 @@
 /*
- * features: what the system's headers are to declare. They are asked once, by the first of them that
- * is included, so each .c of the program includes this before anything else.
+ * features: what the system's headers are to declare. The first of them that is included settles it
+ * for all, so each .c of the program includes this before anything else.
  */
 #ifndef FEATURES_H
 #define FEATURES_H

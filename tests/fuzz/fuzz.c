@@ -10,6 +10,7 @@
 
 #include "../../src/clock.h"
 #include "../../src/say.h"
+#include "../../src/values.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

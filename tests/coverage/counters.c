@@ -4,11 +4,12 @@
  * kind, which needs no file, and count for all processes at once.
  *
  * The linker puts them into a section of their own (counters.ld); a constructor maps the shared memory
- * over it. Called as "dump", the program writes what has been counted to standard output, as a .gcda
- * file. shmat(2); gcc's "Freestanding environments" has the rest.
+ * over it. Called as "dump", the program writes what has been counted into .gcda files beside the
+ * objects that it was linked from. shmat(2); gcc's "Freestanding environments" has the rest.
  */
 #define _GNU_SOURCE /* SHM_REMAP */
 
+#include <fcntl.h>
 #include <gcov.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,17 +20,22 @@
 extern char counters_begin[], counters_end[];
 extern const struct gcov_info *const infos_begin[], *const infos_end[];
 
-static void put(const void *data, unsigned int size, void *unused)
+static int gcda_fd = -1;
+
+static void begin(const char *name, void *unused)
 {
 	(void)unused;
-	if (write(STDOUT_FILENO, data, size) != (ssize_t)size)
+	close(gcda_fd);
+	gcda_fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (gcda_fd == -1)
 		_exit(1);
 }
 
-static void put_name(const char *name, void *unused)
+static void put(const void *data, unsigned int size, void *unused)
 {
-	(void)name;
 	(void)unused;
+	if (write(gcda_fd, data, size) != (ssize_t)size)
+		_exit(1);
 }
 
 static void *allocate(unsigned int size, void *unused)
@@ -48,6 +54,6 @@ __attribute__((constructor)) static void count_together(int argc, char **argv)
 	if (argc != 1 || strcmp(argv[0], "dump") != 0)
 		return;
 	for (const struct gcov_info *const *info = infos_begin; info < infos_end; info++)
-		__gcov_info_to_gcda(*info, put_name, put, allocate, NULL);
+		__gcov_info_to_gcda(*info, begin, put, allocate, NULL);
 	_exit(0);
 }

@@ -1595,7 +1595,7 @@ static char **environment_copy_or_die(void)
 static void environment_prepare(const struct options *opt)
 {
 	for (size_t i = 0; i < opt->n_env; i++) {
-		char *equals = strchr(opt->env[i], '=');
+		char *equals = opt->env[i] + strcspn(opt->env[i], "=");
 
 		/* The caller may have the name twice, which would leave the second. */
 		*equals = '\0';

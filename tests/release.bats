@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# What goes out: "make install", "make uninstall" and "make dist".
+# What is built and goes out: "make", "make install", "make uninstall" and "make dist".
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # backquotes of Markdown; a test is a subshell; helper.bash and "run" assign
 
 load helper
@@ -32,6 +32,24 @@ unpack() {
 	make -s -C source dist
 	tar -xzf "source/daemonize-$(version).tar.gz"
 	cd "daemonize-$(version)" || return
+}
+
+# ---- make ----
+
+@test "a compiler is told the names of the sources, and nothing else" {
+	need "${CC:-cc}"
+	"${CC:-cc}" -o compiled "$here"/../daemonize.c "$here"/../src/*.c
+	expect "$(./compiled --version)" "daemonize $(version)"
+}
+
+@test "make builds again what any of the sources is younger than" {
+	need "${CC:-cc}"
+	cp -R "$here"/../{Makefile,daemonize.c,src} .
+	make -s CFLAGS=-O0 daemonize
+	make -q daemonize
+	for file in daemonize.c src/*; do
+		run -1 make -q -W "$file" daemonize
+	done
 }
 
 # ---- make install ----
@@ -113,7 +131,7 @@ other/man/man1/daemonize.1 other/usr/local/bin/daemonize other/zsh/_daemonize"
 	unpack
 	expect "$(cd .. && tar -tzf "source/daemonize-$(version).tar.gz" | grep -v "^daemonize-$(version)/")" ""
 	expect "$(find . -type f -printf '%P\n' | LC_ALL=C sort)" "$(git -C ../source ls-files | LC_ALL=C sort)"
-	for file in LICENSE README.md CHANGELOG.md Makefile daemonize.c man/daemonize.1 completions/_daemonize \
+	for file in LICENSE README.md CHANGELOG.md Makefile daemonize.c src/features.h man/daemonize.1 completions/_daemonize \
 		tests/setup tests/helper.bash; do
 		[ -s "$file" ]
 	done

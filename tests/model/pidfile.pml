@@ -1,9 +1,9 @@
 /*
- * The pidfile protocol of daemonize.c, as a model that is checked exhaustively: see "run".
+ * The pidfile protocol of daemonize, as a model that is checked exhaustively: see "run".
  *
  * Launchers with their daemons, stoppers, and an adversary that kills at any step and gives PIDs
  * of the dead to strangers, share one pidfile. Each step is one system call, and what a function
- * of daemonize.c does stands under that function's name. Locks are POSIX record locks: they belong
+ * of the program does stands under that function's name. Locks are POSIX record locks: they belong
  * to a process and a file, and go with any close of the file by that process.
  *
  * Claimed: two daemons never run; while one runs, the pidfile names it; no stranger is signalled;

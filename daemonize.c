@@ -206,11 +206,23 @@ static const struct {
 	[STEP_EXEC] = {OF_COMMAND, "execute", NULL, NULL},
 };
 
+/* What the steps are done to, in the user's words. */
+struct objects {
+	const char *pidfile, *root, *directory, *user, *command;
+	const char *file; /* that is to be executed; NULL: another one inside of --chroot */
+};
+
 /* ---- Types ------------------------------------------------------------------------------ */
 
 enum mode { MODE_START, MODE_STATUS, MODE_STOP, MODE_SIGNAL, MODE_HELP, MODE_VERSION };
 
 enum if_running { IF_RUNNING_REFUSE, IF_RUNNING_WAIT, IF_RUNNING_OK };
+
+/* A set of file descriptors: sorted, no number twice. */
+struct fds {
+	int *fd;
+	size_t count;
+};
 
 /* What the user asked for: const once it has been parsed and checked. */
 struct options {
@@ -232,8 +244,7 @@ struct options {
 	enum if_running if_running;
 	int64_t wait; /* nanoseconds */
 	mode_t umask;
-	int *keep; /* sorted, no number twice */
-	size_t n_keep;
+	struct fds keep;
 	int missing_fd;	 /* of -k, the first that is not open; -1: none */
 	sigset_t ignore; /* the dispositions of the daemon: ignored, or else default */
 	char **env;	 /* NAME=VALUE, in the order given */
@@ -257,25 +268,37 @@ struct identity {
 	int n_groups;
 };
 
+/* What the daemon is to have on fds 0 to 2. */
+struct streams {
+	int fd[3]; /* -1: the caller's own */
+	struct stat status[3];
+	off_t log_size[3]; /* before this start; -1: no regular file */
+};
+
+/* Where to look whether it runs already, and what to do then. */
+struct instance {
+	const struct options *opt;
+	const struct objects *objects;
+	const uid_t *user; /* who may own the pidfile, besides root and us */
+	int64_t deadline;  /* of -w */
+};
+
 /* All that the daemon needs. */
 struct plan {
 	const struct options *opt;
+	struct objects objects;
 	struct identity id;
 	char path[PATH_MAX]; /* the command's file; empty with --chroot: found after it */
-	int stream_fd[3];    /* -1: leave the caller's */
+	struct streams streams;
 	int flock_fd;
-	int channel_fd; /* the status channel; -1 in the foreground */
-	int *keep;	/* every fd from 3 up that is not to be closed, sorted */
-	size_t n_keep;
+	int channel_fd;	       /* the status channel; -1 in the foreground */
+	struct fds keep;       /* every fd from 3 up that is not to be closed */
 	int lock_fd;	       /* carries the pidfile's lock; -1: not yet */
 	int pidfile_parent_fd; /* in the foreground: the pidfile's directory */
 	char draft[PATH_MAX];  /* the pidfile, until it is complete */
 	pid_t launcher;
-	int64_t wait_deadline;
-	int ready_fd;	    /* the launcher's end of --notify or --notify-fd; -1: none */
+	struct instance instance;
 	int ready_write_fd; /* the daemon's end of --notify-fd */
-	struct stat stream_status[3];
-	off_t log_size[3]; /* before this start; -1: no regular file */
 };
 
 /* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
@@ -876,18 +899,25 @@ static bool parse_signal(const char *text, int *number)
 	return *number >= REALTIME_FIRST && *number <= REALTIME_LAST;
 }
 
-/* Puts fd into a sorted set that has room for it. */
-static void fds_insert(int *set, size_t *count, int fd)
+static bool fds_hold(const struct fds *set, int fd)
 {
-	size_t i = *count;
+	for (size_t i = 0; i < set->count; i++)
+		if (set->fd[i] == fd)
+			return true;
+	return false;
+}
 
-	for (size_t j = 0; j < *count; j++)
-		if (set[j] == fd)
-			return;
-	for (; i > 0 && set[i - 1] > fd; i--)
-		set[i] = set[i - 1];
-	set[i] = fd;
-	++*count;
+/* Puts fd into a set that has room for it. */
+static void fds_insert(struct fds *set, int fd)
+{
+	size_t i = set->count;
+
+	if (fds_hold(set, fd))
+		return;
+	for (; i > 0 && set->fd[i - 1] > fd; i--)
+		set->fd[i] = set->fd[i - 1];
+	set->fd[i] = fd;
+	set->count++;
 }
 
 /* ---- Options: first recorded, then checked against each other in one place ---------------- */
@@ -969,8 +999,9 @@ static void options_keep_fds(struct options *opt, const char *list)
 					opt->missing_fd = (int)first;
 				break;
 			}
-			opt->keep = grow_or_die(opt->keep, opt->n_keep, sizeof *opt->keep);
-			fds_insert(opt->keep, &opt->n_keep, (int)first);
+			opt->keep.fd =
+				grow_or_die(opt->keep.fd, opt->keep.count, sizeof *opt->keep.fd);
+			fds_insert(&opt->keep, (int)first);
 		}
 	}
 }
@@ -1162,10 +1193,8 @@ static void options_check_start(const struct options *opt)
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
 		if (is_logger(opt, i) && !opt->stream[i][strspn(opt->stream[i], "| \t")])
 			die_usage("'%s' names no command", opt->stream[i]);
-	for (size_t i = 0; i < opt->n_keep; i++)
-		if (opt->keep[i] == opt->notify_fd)
-			die_usage("file descriptor %d is for --notify-fd, not for -k",
-				opt->notify_fd);
+	if (fds_hold(&opt->keep, opt->notify_fd))
+		die_usage("file descriptor %d is for --notify-fd, not for -k", opt->notify_fd);
 	if (opt->missing_fd != -1)
 		die(EXIT_SETUP, "cannot keep file descriptor %d: it is not open", opt->missing_fd);
 }
@@ -1219,14 +1248,14 @@ static void options_parse(struct options *opt, int argc, char **argv)
 
 /* ---- Paths and steps: words for the user ------------------------------------------------- */
 
-static const char *step_object(const struct options *opt, enum step step)
+static const char *step_object(const struct objects *objects, enum step step)
 {
 	switch (steps[step].object) {
-	case OF_PIDFILE: return opt->pidfile;
-	case OF_CHROOT: return opt->root;
-	case OF_CHDIR: return opt->directory ? opt->directory : "/";
-	case OF_USER: return opt->user ? opt->user : opt->group;
-	case OF_COMMAND: return opt->name;
+	case OF_PIDFILE: return objects->pidfile;
+	case OF_CHROOT: return objects->root;
+	case OF_CHDIR: return objects->directory;
+	case OF_USER: return objects->user;
+	case OF_COMMAND: return objects->command;
 	case OF_NOTHING: break;
 	}
 	return NULL;
@@ -1246,37 +1275,36 @@ static const char *step_why(enum step step, int error)
 }
 
 /* Names what execve(2) has not found if not the file itself: "its interpreter '/bin/foo' ..." */
-static _Noreturn void die_without_interpreter(const struct plan *plan)
+static _Noreturn void die_without_interpreter(const struct objects *objects)
 {
 	char line[FIRST_LINE_MAX] = "", *name = line + 2;
-	/* Inside of --chroot it is another file, or none. */
-	int fd = plan->opt->root ? -1 : open(plan->path, O_RDONLY | O_CLOEXEC);
+	int fd = objects->file ? open(objects->file, O_RDONLY | O_CLOEXEC) : -1;
 	ssize_t size = fd == -1 ? -1 : read(fd, line, sizeof line - 1);
 
 	line[size > 0 ? size : 0] = '\0';
 	if (strncmp(line, "#!", 2) != 0)
 		die(EXIT_CANNOT_EXECUTE, "cannot execute '%s': its interpreter was not found",
-			plan->opt->name);
+			objects->command);
 	name += strspn(name, " \t");
 	die(EXIT_CANNOT_EXECUTE, "cannot execute '%s': its interpreter '%.*s' was not found",
-		plan->opt->name, (int)strcspn(name, " \t\n"), name);
+		objects->command, (int)strcspn(name, " \t\n"), name);
 }
 
-static _Noreturn void die_of_step(const struct plan *plan, enum step step, int error)
+static _Noreturn void die_of_step(const struct objects *objects, enum step step, int error)
 {
-	const char *object = step_object(plan->opt, step);
+	const char *object = step_object(objects, step);
 
 	if (step == STEP_EXEC && error == ENOENT)
-		die_without_interpreter(plan);
+		die_without_interpreter(objects);
 	if (object)
 		die(step_status(step), "cannot %s '%s': %s", steps[step].verb, object,
 			step_why(step, error));
 	die(step_status(step), "cannot %s: %s", steps[step].verb, step_why(step, error));
 }
 
-static void verbose_step(const struct plan *plan, enum step step)
+static void verbose_step(const struct objects *objects, enum step step)
 {
-	const char *object = step_object(plan->opt, step);
+	const char *object = step_object(objects, step);
 
 	if (!steps[step].done)
 		return;
@@ -1524,11 +1552,9 @@ static bool has_groups(const struct identity *id)
 	return true;
 }
 
-/* Settles who to be, of -u USER[:GROUP] and -g GROUP. */
-static void identity_resolve(struct plan *plan)
+/* Settles who to be, of -u USER[:GROUP] and -g GROUP. Returns the step that we may not do, errno set. */
+static enum step identity_resolve(const struct options *opt, struct identity *id)
 {
-	const struct options *opt = plan->opt;
-	struct identity *id = &plan->id;
 	char name[LOGIN_NAME_MAX + 64];
 	const char *group = opt->group, *colon = opt->user ? strchr(opt->user, ':') : NULL;
 	const struct passwd *user = NULL;
@@ -1536,7 +1562,7 @@ static void identity_resolve(struct plan *plan)
 
 	*id = (struct identity){.uid = geteuid(), .gid = (gid_t)-1};
 	if (!opt->user && !opt->group)
-		return;
+		return STEP_DONE;
 	if (colon && (opt->group || !colon[1] || colon == opt->user))
 		die_usage("'%s' is not of the form USER[:GROUP]%s", opt->user,
 			opt->group ? " beside -g" : "");
@@ -1559,8 +1585,9 @@ static void identity_resolve(struct plan *plan)
 	identity_groups(id, user);
 	same = id->uid == geteuid() && id->gid == getegid();
 	id->change = !same || !has_groups(id);
-	if (id->change && may_set_groups() == -1)
-		die_of_step(plan, same ? STEP_GROUPS : STEP_USER, errno);
+	if (!id->change || may_set_groups() == 0)
+		return STEP_DONE;
+	return same ? STEP_GROUPS : STEP_USER;
 }
 
 /* ---- Environment -------------------------------------------------------------------------- */
@@ -1592,17 +1619,17 @@ static char **environment_copy_or_die(void)
 	return copy;
 }
 
-static void environment_prepare(const struct options *opt)
+static void environment_set_or_die(char **settings, size_t count)
 {
-	for (size_t i = 0; i < opt->n_env; i++) {
-		char *equals = opt->env[i] + strcspn(opt->env[i], "=");
+	for (size_t i = 0; i < count; i++) {
+		char *equals = settings[i] + strcspn(settings[i], "=");
 
 		/* The caller may have the name twice, which would leave the second. */
 		*equals = '\0';
-		unsetenv(opt->env[i]);
+		unsetenv(settings[i]);
 		*equals = '=';
-		if (putenv(opt->env[i]) != 0)
-			die(EXIT_SETUP, "cannot set '%s': %s", opt->env[i], strerror(errno));
+		if (putenv(settings[i]) != 0)
+			die(EXIT_SETUP, "cannot set '%s': %s", settings[i], strerror(errno));
 	}
 }
 
@@ -1671,12 +1698,11 @@ static enum step find_step(int error)
 
 /*
  * Settles which file to execute, while relative names still mean what the user meant. What
- * --chroot changes is found after it, by become_daemon().
+ * --chroot changes is found after it, by become_daemon(). Returns the failed step, errno set.
  */
-static void command_resolve(struct plan *plan)
+static enum step command_resolve(const struct options *opt, bool changes_user, char path[PATH_MAX])
 {
 	static char zeroth[PATH_MAX], directory[PATH_MAX];
-	const struct options *opt = plan->opt;
 	int error;
 
 	if (strchr(opt->command[0], '/') && *opt->command[0] != '/') {
@@ -1686,22 +1712,25 @@ static void command_resolve(struct plan *plan)
 		opt->command[0] = zeroth;
 	}
 	if (opt->root)
-		return;
-	error = command_find(opt->command[0], plan->path);
-	if (error == ENOENT && !strchr(opt->command[0], '/') && *plan->path)
+		return STEP_DONE;
+	error = command_find(opt->command[0], path);
+	if (error == ENOENT && !strchr(opt->command[0], '/') && *path)
 		die(EXIT_NOT_FOUND,
 			"cannot find '%s': command not found (directory '%s' of PATH cannot be searched)",
-			opt->name, plan->path);
+			opt->name, path);
 	/* root may be kept from a file (NFS) that the user to be can read: execve will tell. */
-	if (error && !(error == EACCES && plan->id.change && strchr(opt->command[0], '/')))
-		die_of_step(plan, find_step(error), error);
-	if (*plan->path != '/') {
+	if (error && !(error == EACCES && changes_user && strchr(opt->command[0], '/'))) {
+		errno = error;
+		return find_step(error);
+	}
+	if (*path != '/') {
 		char found[PATH_MAX];
 
-		memcpy(found, plan->path, sizeof found);
-		path_absolute_or_die(plan->path, NULL, found);
+		memcpy(found, path, sizeof found);
+		path_absolute_or_die(path, NULL, found);
 	}
-	verbose("the command '%s' is %s", opt->name, plan->path);
+	verbose("the command '%s' is %s", opt->name, path);
+	return STEP_DONE;
 }
 
 /* ---- Processes ---------------------------------------------------------------------------- */
@@ -1855,7 +1884,7 @@ static bool pidfile_number_runs(pid_t number, pid_t launcher, const struct stat 
 }
 
 /* Opens the file if it is one that may be believed. Returns the failed step, errno set. */
-static enum step pidfile_open(const char *path, int flags, const struct identity *id, int *fd,
+static enum step pidfile_open(const char *path, int flags, const uid_t *user, int *fd,
 	struct stat *status)
 {
 	*fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, PIDFILE_MODE);
@@ -1869,7 +1898,7 @@ static enum step pidfile_open(const char *path, int flags, const struct identity
 	if (status->st_nlink > 1)
 		return STEP_PIDFILE_LINKS;
 	/* bmc/daemonize gives the file to -u's user. Who only asks takes any owner's. */
-	if (id && status->st_uid != 0 && status->st_uid != geteuid() && status->st_uid != id->uid)
+	if (user && status->st_uid != 0 && status->st_uid != geteuid() && status->st_uid != *user)
 		return STEP_PIDFILE_OWNER;
 	return STEP_DONE;
 }
@@ -1924,7 +1953,7 @@ static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 }
 
 /* Says who has the pidfile; nothing on disk changes. Returns the failed step, errno set. */
-static enum step pidfile_look(const char *path, const struct identity *id, struct owner *owner)
+static enum step pidfile_look(const char *path, const uid_t *user, struct owner *owner)
 {
 	struct stat *status = &owner->status;
 	enum step step;
@@ -1938,7 +1967,7 @@ static enum step pidfile_look(const char *path, const struct identity *id, struc
 	errno = EINVAL;
 	if (!S_ISREG(status->st_mode))
 		return S_ISLNK(status->st_mode) ? STEP_PIDFILE_SYMLINK : STEP_PIDFILE_TYPE;
-	step = pidfile_open(path, O_RDONLY, id, &fd, status);
+	step = pidfile_open(path, O_RDONLY, user, &fd, status);
 	if (step == STEP_PIDFILE_OPEN && fd == -1 && errno == ENOENT)
 		return STEP_DONE;
 	if (step)
@@ -2000,7 +2029,7 @@ static const char *owner_doubt(const struct owner *owner)
  * Opens the file, makes it if need be, and locks it for writing. On STEP_PIDFILE_LOST another
  * holds the lock.
  */
-static enum step pidfile_open_locked(const char *path, const struct identity *id, int *fd,
+static enum step pidfile_open_locked(const char *path, const uid_t *user, int *fd,
 	struct stat *status, bool *made)
 {
 	struct stat now;
@@ -2008,10 +2037,10 @@ static enum step pidfile_open_locked(const char *path, const struct identity *id
 
 	for (;; close(*fd)) {
 		/* Two opens: in a sticky directory Linux may forbid O_CREAT on another's file. */
-		step = pidfile_open(path, O_RDWR, id, fd, status);
+		step = pidfile_open(path, O_RDWR, user, fd, status);
 		*made = step == STEP_PIDFILE_OPEN && *fd == -1 && errno == ENOENT;
 		if (*made)
-			step = pidfile_open(path, O_RDWR | O_CREAT | O_EXCL, id, fd, status);
+			step = pidfile_open(path, O_RDWR | O_CREAT | O_EXCL, user, fd, status);
 		if (*made && *fd == -1 && errno == EEXIST)
 			continue;
 		if (step)
@@ -2121,7 +2150,7 @@ static bool lock_soon(int fd)
  * and its close drops the lock: so the read lock is taken after that, and if then the number is
  * not ours, or another has a lock too, it was faster in the gap, and has won. Closes `fd`.
  */
-static enum step pidfile_rewrite(const char *path, const struct identity *id, int fd,
+static enum step pidfile_rewrite(const char *path, const uid_t *user, int fd,
 	const struct stat *claimed, int *lock_fd)
 {
 	struct stat locked;
@@ -2132,7 +2161,7 @@ static enum step pidfile_rewrite(const char *path, const struct identity *id, in
 
 	if ((claimed->st_mode & 07777) == PIDFILE_MODE || fchmod(fd, PIDFILE_MODE) == 0)
 		if (pidfile_write(fd, true))
-			step = pidfile_open(path, O_RDONLY, id, lock_fd, &locked);
+			step = pidfile_open(path, O_RDONLY, user, lock_fd, &locked);
 	error = errno;
 	close(fd);
 	errno = error;
@@ -2157,7 +2186,7 @@ static bool is_fixed_error(int error)
 }
 
 /* Makes the pidfile the caller's. The fd that carries the lock stays open across exec. */
-static enum step pidfile_take(const char *path, const char *draft, const struct identity *id,
+static enum step pidfile_take(const char *path, const char *draft, const uid_t *user,
 	pid_t launcher, int *lock_fd)
 {
 	struct stat old;
@@ -2166,7 +2195,7 @@ static enum step pidfile_take(const char *path, const char *draft, const struct 
 	int fd, error;
 	bool made, pure;
 
-	step = pidfile_open_locked(path, id, &fd, &old, &made);
+	step = pidfile_open_locked(path, user, &fd, &old, &made);
 	if (step)
 		return step;
 	number = pidfile_number(fd, &pure);
@@ -2178,7 +2207,7 @@ static enum step pidfile_take(const char *path, const char *draft, const struct 
 		step = pidfile_replace(path, draft, lock_fd);
 	if (step == STEP_PIDFILE_REPLACE && is_fixed_error(errno) && old.st_uid == geteuid() &&
 		file_is_trusted(&old))
-		return pidfile_rewrite(path, id, fd, &old, lock_fd);
+		return pidfile_rewrite(path, user, fd, &old, lock_fd);
 	error = errno;
 	if (made && step && step != STEP_PIDFILE_LOST)
 		unlink(path);
@@ -2191,13 +2220,13 @@ static enum step pidfile_take(const char *path, const char *draft, const struct 
  * Removes the pidfile of a daemon that is gone, unless it has become another's: only while it
  * says what it said of that one, and nothing else.
  */
-static void pidfile_remove(const char *path, const struct identity *id, pid_t number)
+static void pidfile_remove(const char *path, const uid_t *user, pid_t number)
 {
 	struct stat status, now;
 	bool pure;
 	int fd;
 
-	if (pidfile_open(path, O_RDWR, id, &fd, &status) == STEP_DONE &&
+	if (pidfile_open(path, O_RDWR, user, &fd, &status) == STEP_DONE &&
 		lock_record(fd, F_SETLK, F_WRLCK, NULL) == 0 && stat(path, &now) == 0 &&
 		same_file(&status, &now) && pidfile_number(fd, &pure) == number && pure)
 		unlink(path);
@@ -2232,14 +2261,14 @@ static _Noreturn void die_running(const char *path, const struct owner *owner)
 }
 
 /* Looks again until it is settled, for so long. What is not by then, is another's lock. */
-static enum step pidfile_look_settled(const char *path, const struct identity *id, int64_t patience,
+static enum step pidfile_look_settled(const char *path, const uid_t *user, int64_t patience,
 	struct owner *owner)
 {
 	int64_t limit = 0;
 	enum step step;
 
 	for (;;) {
-		step = pidfile_look(path, id, owner);
+		step = pidfile_look(path, user, owner);
 		if (step || (owner->state != PIDFILE_CHANGING && owner->state != PIDFILE_STARTING))
 			return step;
 		limit = limit ? limit : deadline_in(patience);
@@ -2249,29 +2278,30 @@ static enum step pidfile_look_settled(const char *path, const struct identity *i
 	}
 }
 
-static struct owner pidfile_owner_or_die(const struct plan *plan, int64_t patience)
+static struct owner pidfile_owner_or_die(const struct instance *instance, int64_t patience)
 {
 	struct owner owner;
-	enum step step = pidfile_look_settled(plan->opt->pidfile, &plan->id, patience, &owner);
+	enum step step =
+		pidfile_look_settled(instance->opt->pidfile, instance->user, patience, &owner);
 
 	if (step)
-		die_of_step(plan, step, errno);
+		die_of_step(instance->objects, step, errno);
 	return owner;
 }
 
 /* Returns when the owner may have ended, or the deadline has passed. */
-static void await_owner_end(const struct plan *plan, const struct owner *owner)
+static void await_owner_end(const struct instance *instance, const struct owner *owner)
 {
 	int watch = owner->pid > 0 ? process_watch(owner->pid) : -1;
-	struct owner now = pidfile_owner_or_die(plan, BUSY_LIMIT);
+	struct owner now = pidfile_owner_or_die(instance, BUSY_LIMIT);
 
 	/* Asked for again once it is pinned: before that, its PID may have changed hands. */
 	if (owner_runs(&now) && now.pid == owner->pid) {
 		if (watch != -1 && now.state != PIDFILE_ORPHANED)
-			poll_until(watch, plan->wait_deadline);
+			poll_until(watch, instance->deadline);
 		else
 			nap(earliest(POLL_INTERVAL,
-				plan->wait_deadline - clock_read(CLOCK_MONOTONIC)));
+				instance->deadline - clock_read(CLOCK_MONOTONIC)));
 	}
 	if (watch != -1)
 		close(watch);
@@ -2294,23 +2324,23 @@ static _Noreturn void be_content(const char *path, const struct owner *owner, in
 }
 
 /* Returns when no daemon runs under the pidfile, or does not return. */
-static void settle_pidfile(const struct plan *plan)
+static void settle_pidfile(const struct instance *instance)
 {
-	const struct options *opt = plan->opt;
+	const struct options *opt = instance->opt;
 	const int64_t patience = opt->if_running == IF_RUNNING_OK ? READY_TIMEOUT : BUSY_LIMIT;
 	struct owner owner;
 	char who[32], text[32];
 
-	while (owner = pidfile_owner_or_die(plan, patience), owner_runs(&owner)) {
+	while (owner = pidfile_owner_or_die(instance, patience), owner_runs(&owner)) {
 		if (opt->if_running == IF_RUNNING_OK)
 			be_content(opt->pidfile, &owner, patience);
 		if (opt->if_running == IF_RUNNING_REFUSE)
 			die_running(opt->pidfile, &owner);
-		if (clock_read(CLOCK_MONOTONIC) >= plan->wait_deadline)
+		if (clock_read(CLOCK_MONOTONIC) >= instance->deadline)
 			die(EXIT_GAVE_UP, "gave up waiting: still running (%s) after %s",
 				owner_text(who, owner.pid), seconds_text(text, opt->wait));
 		verbose("waiting for the other to end (%s)", owner_text(who, owner.pid));
-		await_owner_end(plan, &owner);
+		await_owner_end(instance, &owner);
 	}
 	verbose("nobody runs under pidfile '%s'", opt->pidfile);
 }
@@ -2333,9 +2363,9 @@ static bool flock_until(int fd, int64_t deadline)
  * Takes bmc/daemonize's kind of lock: flock(2) on a file whose content does not matter. It
  * belongs to the open file description, so the daemon and its children inherit it.
  */
-static int take_flock_or_die(const struct plan *plan)
+static int take_flock_or_die(const struct instance *instance)
 {
-	const struct options *opt = plan->opt;
+	const struct options *opt = instance->opt;
 	/* With -u, a link that the user has made would lend them what it points to. */
 	const int nofollow = opt->user ? O_NOFOLLOW : 0;
 	const int flags = O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC | nofollow;
@@ -2362,12 +2392,12 @@ static int take_flock_or_die(const struct plan *plan)
 		exit(EXIT_UP);
 	if (opt->if_running == IF_RUNNING_WAIT) {
 		verbose("waiting for the lock '%s'", opt->lockfile);
-		if (flock_until(fd, plan->wait_deadline))
+		if (flock_until(fd, instance->deadline))
 			return fd;
 		die(EXIT_GAVE_UP, "gave up waiting: lock '%s' is still held", opt->lockfile);
 	}
 	if (opt->pidfile) {
-		struct owner owner = pidfile_owner_or_die(plan, BUSY_LIMIT);
+		struct owner owner = pidfile_owner_or_die(instance, BUSY_LIMIT);
 
 		if (owner_runs(&owner))
 			die_running(opt->pidfile, &owner);
@@ -2445,11 +2475,10 @@ static int stream_open_or_die(const struct options *opt, int number, bool create
  * where something else cannot be opened, and in a second call the rest. Two names of one log
  * share one open file description.
  */
-static void open_streams_or_die(struct plan *plan, bool create)
+static void open_streams_or_die(const struct options *opt, struct streams *streams, bool create)
 {
-	const struct options *opt = plan->opt;
-	struct stat *status = plan->stream_status;
-	int *fd = plan->stream_fd, null_fd = -1;
+	struct stat *status = streams->status;
+	int *fd = streams->fd, null_fd = -1;
 
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
 		if (fd[i] != -1)
@@ -2462,7 +2491,7 @@ static void open_streams_or_die(struct plan *plan, bool create)
 		else if (!opt->stream[i])
 			fd[i] = null_fd;
 		if (fd[i] != -1 && i != STDIN_FILENO && S_ISREG(status[i].st_mode))
-			plan->log_size[i] = opt->truncate ? 0 : status[i].st_size;
+			streams->log_size[i] = opt->truncate ? 0 : status[i].st_size;
 	}
 	if (is_file(opt, STDOUT_FILENO) && is_file(opt, STDERR_FILENO) && fd[STDOUT_FILENO] != -1 &&
 		fd[STDERR_FILENO] != -1 &&
@@ -2474,43 +2503,40 @@ static void open_streams_or_die(struct plan *plan, bool create)
 }
 
 /* For one who has waited: the logs may have been rotated meanwhile. Two may have been one. */
-static void reopen_streams_or_die(struct plan *plan)
+static void reopen_streams_or_die(const struct options *opt, struct streams *streams)
 {
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-		if (is_file(plan->opt, i)) {
-			close(plan->stream_fd[i]);
-			plan->stream_fd[i] = -1;
-			plan->log_size[i] = -1;
+		if (is_file(opt, i)) {
+			close(streams->fd[i]);
+			streams->fd[i] = -1;
+			streams->log_size[i] = -1;
 		}
-	open_streams_or_die(plan, false);
-	open_streams_or_die(plan, true);
+	open_streams_or_die(opt, streams, false);
+	open_streams_or_die(opt, streams, true);
 }
 
 /* ---- File descriptors --------------------------------------------------------------------- */
 
-static bool is_kept(const struct plan *plan, int fd)
+static bool is_kept(const struct fds *keep, int fd)
 {
-	for (size_t i = 0; i < plan->n_keep; i++)
-		if (plan->keep[i] == fd)
-			return true;
-	return fd <= STDERR_FILENO;
+	return fd <= STDERR_FILENO || fds_hold(keep, fd);
 }
 
 /* A handful of calls, however many fds are open or allowed. */
-static int close_spans(const struct plan *plan)
+static int close_spans(const struct fds *keep)
 {
 	int low = STDERR_FILENO + 1;
 
-	for (size_t i = 0; i < plan->n_keep; i++) {
-		if (plan->keep[i] > low && close_span(low, plan->keep[i] - 1) == -1)
+	for (size_t i = 0; i < keep->count; i++) {
+		if (keep->fd[i] > low && close_span(low, keep->fd[i] - 1) == -1)
 			return -1;
-		low = plan->keep[i] + 1;
+		low = keep->fd[i] + 1;
 	}
 	return close_span(low, INT_MAX);
 }
 
 /* One call for each fd that is open. A list that changes while it is read may skip some. */
-static int close_listed(const struct plan *plan, const char *directory)
+static int close_listed(const struct fds *keep, const char *directory)
 {
 	struct dirent *entry;
 	unsigned long long fd;
@@ -2524,7 +2550,7 @@ static int close_listed(const struct plan *plan, const char *directory)
 		rewinddir(list);
 		while (errno = 0, (entry = readdir(list)))
 			if (parse_number(entry->d_name, 10, INT_MAX, &fd) &&
-				(int)fd != dirfd(list) && !is_kept(plan, (int)fd))
+				(int)fd != dirfd(list) && !is_kept(keep, (int)fd))
 				closed |= close((int)fd) == 0;
 	}
 	failed = errno != 0;
@@ -2533,22 +2559,22 @@ static int close_listed(const struct plan *plan, const char *directory)
 }
 
 /* The last resort. fds above a limit that was lowered later are out of its reach. */
-static int close_each(const struct plan *plan)
+static int close_each(const struct fds *keep)
 {
 	long limit = sysconf(_SC_OPEN_MAX);
 
 	for (int fd = STDERR_FILENO + 1; fd < limit; fd++)
-		if (!is_kept(plan, fd))
+		if (!is_kept(keep, fd))
 			close(fd);
 	return 0;
 }
 
-static int close_others(const struct plan *plan)
+static int close_others(const struct fds *keep)
 {
-	if (close_spans(plan) == 0 || close_listed(plan, "/proc/self/fd") == 0 ||
-		close_listed(plan, "/dev/fd") == 0)
+	if (close_spans(keep) == 0 || close_listed(keep, "/proc/self/fd") == 0 ||
+		close_listed(keep, "/dev/fd") == 0)
 		return 0;
-	return close_each(plan);
+	return close_each(keep);
 }
 
 /* ---- Signals ------------------------------------------------------------------------------ */
@@ -2615,7 +2641,7 @@ static struct {
 /* In the second child: a session's leader could acquire a terminal by writing to one. */
 static _Noreturn void become_logger(const struct logger *logger, int read_fd)
 {
-	const struct plan keep_none = {.n_keep = 0};
+	const struct fds keep_none = {.count = 0};
 	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	sigset_t ignore_none;
 
@@ -2678,6 +2704,29 @@ static bool logger_reap(const struct logger *logger, int64_t deadline, int *stat
 	return true;
 }
 
+/* Whether the session is that of a log command. */
+static bool is_logger_session(pid_t session)
+{
+	for (size_t i = 0; i < n_loggers; i++)
+		if (loggers[i].group == session)
+			return true;
+	return false;
+}
+
+/* A child of ours has ended, of this process group: its wait status is known only once. */
+static void logger_note_end(pid_t group, int status)
+{
+	for (size_t i = 0; i < n_loggers; i++)
+		if (loggers[i].group == group)
+			loggers[i].status = status;
+}
+
+/* The start has succeeded: they are the daemon's now. */
+static void loggers_let_go(void)
+{
+	n_loggers = 0;
+}
+
 /* For a start that has failed: at the end of their input they end; or else they are ended. */
 static void loggers_end(void)
 {
@@ -2718,9 +2767,8 @@ static bool logger_ends(int64_t deadline, const char *when)
 }
 
 /* They outlive us, if the start does not fail. The shell finds its command, or ends, soon. */
-static void start_loggers_or_die(struct plan *plan)
+static void start_loggers_or_die(const struct options *opt, struct streams *streams)
 {
-	const struct options *opt = plan->opt;
 	const int64_t deadline = deadline_in(LOGGER_TRIAL);
 
 	atexit(loggers_end);
@@ -2729,7 +2777,7 @@ static void start_loggers_or_die(struct plan *plan)
 			continue;
 		if (n_loggers == 0 || strcmp(loggers[0].stream, opt->stream[i]) != 0)
 			logger_start_or_die(opt->stream[i]);
-		plan->stream_fd[i] = loggers[n_loggers - 1].fd;
+		streams->fd[i] = loggers[n_loggers - 1].fd;
 	}
 	if (logger_ends(deadline, "at once"))
 		exit(EXIT_SETUP);
@@ -2737,11 +2785,11 @@ static void start_loggers_or_die(struct plan *plan)
 
 /* ---- The daemon-to-be: every step is a must() --------------------------------------------- */
 
-static bool report(const struct plan *plan, enum step step, bool failed, int error)
+static bool report(int channel_fd, enum step step, bool failed, int error)
 {
 	struct report report = {.step = step, .failed = failed, .error = error, .pid = getpid()};
 
-	return write(plan->channel_fd, &report, sizeof report) == (ssize_t)sizeof report;
+	return write(channel_fd, &report, sizeof report) == (ssize_t)sizeof report;
 }
 
 /* There is no launcher to clear up: what we have locked, we remove, if we still may. */
@@ -2756,7 +2804,7 @@ static _Noreturn void die_in_foreground(const struct plan *plan, enum step step,
 		fstatat(plan->pidfile_parent_fd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
 		same_file(&ours, &now))
 		unlinkat(plan->pidfile_parent_fd, name, 0);
-	die_of_step(plan, step, error);
+	die_of_step(&plan->objects, step, error);
 }
 
 /* Goes on if the step was done; or else tells the launcher why not, and ends. */
@@ -2767,30 +2815,35 @@ static void must(const struct plan *plan, enum step step, bool done)
 	if (plan->channel_fd == -1 && !done)
 		die_in_foreground(plan, step, error);
 	else if (plan->channel_fd == -1)
-		verbose_step(plan, step);
+		verbose_step(&plan->objects, step);
 	else if (!done || (diagnostics.verbose && steps[step].done))
 		/* A launcher that was killed hears nothing: that is no reason not to go on. */
-		(void)report(plan, step, !done, error);
+		(void)report(plan->channel_fd, step, !done, error);
 	if (!done)
 		_exit(EXIT_SETUP);
 }
 
-static int redirect_streams(const struct plan *plan)
+static int redirect_streams(const struct streams *streams)
 {
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-		if (plan->stream_fd[i] != -1 && dup2(plan->stream_fd[i], i) == -1)
+		if (streams->fd[i] != -1 && dup2(streams->fd[i], i) == -1)
 			return -1;
-	if (plan->opt->notify_fd != -1 && dup2(plan->ready_write_fd, plan->opt->notify_fd) == -1)
-		return -1;
 	return 0;
 }
 
-static int truncate_logs(const struct plan *plan)
+static int truncate_logs(const struct streams *streams)
 {
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
-		if (plan->log_size[i] >= 0 && ftruncate(i, 0) == -1)
+		if (streams->log_size[i] >= 0 && ftruncate(i, 0) == -1)
 			return -1;
 	return 0;
+}
+
+static int put_streams_in_place(const struct plan *plan)
+{
+	if (redirect_streams(&plan->streams) == -1)
+		return -1;
+	return plan->opt->notify_fd == -1 ? 0 : dup2(plan->ready_write_fd, plan->opt->notify_fd);
 }
 
 static void take_pidfile(struct plan *plan)
@@ -2799,23 +2852,23 @@ static void take_pidfile(struct plan *plan)
 	int lock_fd, error;
 
 	for (;;) {
-		failed = pidfile_take(plan->opt->pidfile, plan->draft, &plan->id, plan->launcher,
-			&lock_fd);
+		failed = pidfile_take(plan->opt->pidfile, plan->draft, &plan->id.uid,
+			plan->launcher, &lock_fd);
 		if (failed != STEP_PIDFILE_LOST || plan->channel_fd != -1)
 			break;
 		/* In the foreground there is no launcher to do it. What the streams came from is closed. */
-		settle_pidfile(plan);
+		settle_pidfile(&plan->instance);
 		for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-			plan->stream_fd[i] = -1;
-		reopen_streams_or_die(plan);
-		if (redirect_streams(plan) == -1)
+			plan->streams.fd[i] = -1;
+		reopen_streams_or_die(plan->opt, &plan->streams);
+		if (put_streams_in_place(plan) == -1)
 			die_in_foreground(plan, STEP_STREAMS, errno);
 	}
 	if (!failed)
 		plan->lock_fd = lock_fd;
 	else if (plan->channel_fd == -1) {
 		error = errno;
-		pidfile_remove(plan->opt->pidfile, &plan->id, getpid());
+		pidfile_remove(plan->opt->pidfile, &plan->id.uid, getpid());
 		errno = error;
 	}
 	must(plan, failed ? failed : STEP_PIDFILE_WRITE, failed == STEP_DONE);
@@ -2886,8 +2939,8 @@ static _Noreturn void become_daemon(struct plan *plan)
 	const char *directory = opt->directory ? opt->directory : "/";
 	bool entered;
 
-	must(plan, STEP_STREAMS, redirect_streams(plan) == 0);
-	must(plan, STEP_CLOSE, close_others(plan) == 0);
+	must(plan, STEP_STREAMS, put_streams_in_place(plan) != -1);
+	must(plan, STEP_CLOSE, close_others(&plan->keep) == 0);
 	if (opt->pidfile)
 		take_pidfile(plan);
 	if (opt->root)
@@ -2909,7 +2962,7 @@ static _Noreturn void become_daemon(struct plan *plan)
 	}
 	/* Only now: a start that fails leaves them as they are. */
 	if (opt->truncate)
-		must(plan, STEP_TRUNCATE, truncate_logs(plan) == 0);
+		must(plan, STEP_TRUNCATE, truncate_logs(&plan->streams) == 0);
 	/*
 	 * Last, and told before it is done: until then SIGPIPE is ignored, so that a launcher's death
 	 * is not ours. Ignoring it once more drops one that has come while it was blocked.
@@ -2923,29 +2976,35 @@ static _Noreturn void become_daemon(struct plan *plan)
 
 /* ---- The launcher ------------------------------------------------------------------------- */
 
+/* A daemon and all that it has begun. */
+struct family {
+	pid_t daemon;  /* ours, and so its PID, until it is reaped */
+	pid_t session; /* which the middle child has led */
+	bool adopts; /* whoever is our child is of the family: an orphan, since we are the subreaper */
+};
+
 /* What has become of one try to start the daemon. */
 struct attempt {
-	pid_t middle;
-	pid_t daemon;	       /* 0: none was born */
-	bool had_children;     /* from before the exec that made us the launcher */
+	struct family family;  /* its daemon is 0 if none was born */
 	struct report failure; /* the step that failed; STEP_DONE if none has reported */
 };
 
 static void prepare_keep(struct plan *plan)
 {
-	const struct options *opt = plan->opt;
-
 	static int few[OUR_FDS];
+	const struct options *opt = plan->opt;
+	struct fds *keep = &plan->keep;
 
-	plan->keep =
-		opt->n_keep == 0 ? few : allocate_or_die(opt->n_keep + OUR_FDS, sizeof *plan->keep);
-	for (size_t i = 0; i < opt->n_keep; i++)
-		plan->keep[i] = opt->keep[i];
-	plan->n_keep = opt->n_keep;
+	keep->fd = opt->keep.count == 0
+			   ? few
+			   : allocate_or_die(opt->keep.count + OUR_FDS, sizeof *keep->fd);
+	keep->count = opt->keep.count;
+	for (size_t i = 0; i < keep->count; i++)
+		keep->fd[i] = opt->keep.fd[i];
 	if (opt->notify_fd != -1)
-		fds_insert(plan->keep, &plan->n_keep, opt->notify_fd);
+		fds_insert(keep, opt->notify_fd);
 	if (plan->flock_fd != -1)
-		fds_insert(plan->keep, &plan->n_keep, plan->flock_fd);
+		fds_insert(keep, plan->flock_fd);
 }
 
 /*
@@ -2956,7 +3015,7 @@ static _Noreturn int be_born(void *argument)
 {
 	struct plan *plan = argument;
 
-	if (!report(plan, STEP_BORN, false, 0))
+	if (!report(plan->channel_fd, STEP_BORN, false, 0))
 		_exit(EXIT_SETUP);
 	must(plan, STEP_PROCESS_GROUP, setpgid(0, 0) != -1);
 	become_daemon(plan);
@@ -2978,7 +3037,7 @@ static _Noreturn int detach(void *argument)
 }
 
 /* Hears the status channel out, to its end. False: it cannot be heard. */
-static bool listen_to(const struct plan *plan, int fd, struct attempt *attempt)
+static bool listen_to(const struct objects *objects, int fd, struct attempt *attempt)
 {
 	struct report report;
 	ssize_t size;
@@ -2991,11 +3050,11 @@ static bool listen_to(const struct plan *plan, int fd, struct attempt *attempt)
 			return false;
 		}
 		if (report.step == STEP_BORN)
-			attempt->daemon = report.pid;
+			attempt->family.daemon = report.pid;
 		else if (report.failed)
 			attempt->failure = report;
 		else
-			verbose_step(plan, report.step);
+			verbose_step(objects, report.step);
 	}
 	return true;
 }
@@ -3035,25 +3094,25 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 	if (pipe_close_on_exec(channel) == -1)
 		die(EXIT_SETUP, "cannot make the status channel: %s", strerror(errno));
 	prepare_keep(plan);
-	fds_insert(plan->keep, &plan->n_keep, channel[1]);
+	fds_insert(&plan->keep, channel[1]);
 	plan->channel_fd = channel[1];
-	attempt->middle = fork_lending(MIDDLE_CHILD, detach, plan);
-	if (attempt->middle == -1)
-		die_of_step(plan, STEP_FORK, errno);
+	attempt->family.session = fork_lending(MIDDLE_CHILD, detach, plan);
+	if (attempt->family.session == -1)
+		die_of_step(&plan->objects, STEP_FORK, errno);
 	close(channel[1]); /* it is closed on Linux, whatever it says: close(2) */
-	if (!listen_to(plan, channel[0], attempt)) {
+	if (!listen_to(&plan->objects, channel[0], attempt)) {
 		/* What cannot be heard must not run. Until they are reaped, the PIDs are ours. */
 		attempt->failure =
 			(struct report){.step = STEP_CHANNEL, .failed = true, .error = errno};
-		while (!attempt->daemon &&
+		while (!attempt->family.daemon &&
 			read(channel[0], &next, sizeof next) == (ssize_t)sizeof next)
 			if (next.step == STEP_BORN)
-				attempt->daemon = next.pid;
-		if (attempt->daemon) {
-			kill(attempt->daemon, SIGKILL);
-			kill(-attempt->daemon, SIGKILL);
+				attempt->family.daemon = next.pid;
+		if (attempt->family.daemon) {
+			kill(attempt->family.daemon, SIGKILL);
+			kill(-attempt->family.daemon, SIGKILL);
 		}
-		kill(attempt->middle, SIGKILL);
+		kill(attempt->family.session, SIGKILL);
 	}
 	close(channel[0]);
 }
@@ -3062,16 +3121,16 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 static void clear_up(const struct plan *plan, const struct attempt *attempt, int middle_status)
 {
 	const struct options *opt = plan->opt;
-	int status = attempt->daemon ? reap(attempt->daemon) : middle_status;
+	int status = attempt->family.daemon ? reap(attempt->family.daemon) : middle_status;
 
 	if (attempt->failure.step == STEP_PIDFILE_LOST)
 		return;
-	if (attempt->daemon && opt->pidfile) {
+	if (attempt->family.daemon && opt->pidfile) {
 		unlink(plan->draft);
-		pidfile_remove(opt->pidfile, &plan->id, attempt->daemon);
+		pidfile_remove(opt->pidfile, &plan->id.uid, attempt->family.daemon);
 	}
 	if (attempt->failure.step)
-		die_of_step(plan, attempt->failure.step, attempt->failure.error);
+		die_of_step(&plan->objects, attempt->failure.step, attempt->failure.error);
 	if (status != -1 && WIFSIGNALED(status))
 		die(EXIT_SETUP, "cannot start '%s': killed by signal %d before it was executed",
 			opt->name, WTERMSIG(status));
@@ -3087,13 +3146,14 @@ static bool launch(struct plan *plan, struct attempt *attempt)
 	sigset_t all, old;
 	int middle_status;
 
-	attempt->daemon = 0;
+	attempt->family.daemon = 0;
 	attempt->failure.step = STEP_DONE;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
 	fork_daemon_or_die(plan, attempt);
-	middle_status = reap(attempt->middle);
-	if (attempt->daemon && !attempt->failure.step && daemon_has_execed(attempt->daemon))
+	middle_status = reap(attempt->family.session);
+	if (attempt->family.daemon && !attempt->failure.step &&
+		daemon_has_execed(attempt->family.daemon))
 		return true;
 	clear_up(plan, attempt, middle_status);
 	sigprocmask(SIG_SETMASK, &old, NULL);
@@ -3111,23 +3171,35 @@ static bool launch(struct plan *plan, struct attempt *attempt)
  * handed over to another process.
  */
 
-enum verdict { WAITING, READY, DIED, TIMED_OUT, INTERRUPTED, CLOSED, ANOTHER_MAIN };
-
-struct readiness {
-	pid_t daemon;
-	int watch_fd;			   /* -1: the system cannot watch a process */
-	int64_t begun, deadline, lived_at; /* nanoseconds; lived_at: --startsecs are over */
-	int64_t shown_at;		   /* when to show a line that says what we wait for */
-	int64_t waited;			   /* until the verdict */
-	bool ended;			   /* after a failure: nothing of it lives */
+/* What the daemon has said. */
+struct notice {
+	struct sender speaker; /* of the last message */
 	bool ready;
-	struct sender speaker, ready_by;
+	struct sender ready_by;
 	bool barrier;	  /* BARRIER=1, since READY=1 */
 	bool closed;	  /* --notify-fd, without a newline */
 	int error;	  /* ERRNO= */
 	pid_t main_pid;	  /* MAINPID= */
-	siginfo_t death;  /* si_pid is 0 where it lives, or where init has reaped it */
+	int64_t deadline; /* of the wait, which EXTEND_TIMEOUT_USEC= moves; nanoseconds */
 	char status[160]; /* STATUS= */
+};
+
+enum verdict { WAITING, READY, DIED, TIMED_OUT, INTERRUPTED, CLOSED, ANOTHER_MAIN };
+
+struct readiness {
+	const struct options *opt;
+	const struct family *family;
+	const struct streams *streams;
+	uid_t user;	      /* the daemon's */
+	int ready_fd;	      /* our end of --notify or --notify-fd; -1: none */
+	int watch_fd;	      /* -1: the system cannot watch a process */
+	int64_t begun;	      /* nanoseconds, as all that follow */
+	int64_t lived_at;     /* when --startsecs are over */
+	int64_t shown_at;     /* when to show a line that says what we wait for */
+	int64_t waited;	      /* until the verdict */
+	bool ended;	      /* after a failure: nothing of it lives */
+	siginfo_t death;      /* si_pid is 0 where it lives, or where init has reaped it */
+	struct notice notice; /* what it has said */
 };
 
 static void on_child_end(int number)
@@ -3168,11 +3240,10 @@ static void on_early_interrupt(int number)
 }
 
 /* Opens a directory that only root and we can write to, and whose mode has these bits; or -1. */
-static int open_private(const struct plan *plan, const char *path, mode_t bits)
+static int open_private(const char *root, const char *path, mode_t bits)
 {
 	/* A link would mean another directory to a daemon inside of --chroot. */
-	const int fd =
-		open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (plan->opt->root ? O_NOFOLLOW : 0));
+	const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (*root ? O_NOFOLLOW : 0));
 	struct stat status;
 
 	if (fd == -1)
@@ -3190,12 +3261,11 @@ static int open_private(const struct plan *plan, const char *path, mode_t bits)
  * names: the daemon keeps this one, and must not send to a stranger who has taken it after us.
  * Only the daemon's user may send to it. False: try another place.
  */
-static bool notify_bind_below(const struct plan *plan, int fd, const char *place,
-	struct sockaddr_un *address)
+static bool notify_bind_below(int fd, const char *root, const struct identity *id,
+	const char *place, struct sockaddr_un *address)
 {
 	static const char name[] = "notify";
-	const char *root = plan->opt->root ? plan->opt->root : "";
-	int directory_fd = open_private(plan, place, plan->id.change ? S_IXOTH : 0);
+	int directory_fd = open_private(root, place, id->change ? S_IXOTH : 0);
 	int length, error;
 
 	if (directory_fd == -1)
@@ -3208,7 +3278,7 @@ static bool notify_bind_below(const struct plan *plan, int fd, const char *place
 	}
 	memcpy(notify_directory, notify_path, sizeof notify_path);
 	notify_directory[length - (int)sizeof name] = '\0';
-	directory_fd = mkdtemp(notify_directory) ? open_private(plan, notify_directory, 0) : -1;
+	directory_fd = mkdtemp(notify_directory) ? open_private(root, notify_directory, 0) : -1;
 	memcpy(notify_path, notify_directory, strlen(notify_directory));
 	memcpy(address->sun_path, notify_path, sizeof notify_path);
 	if (directory_fd == -1 ||
@@ -3222,8 +3292,8 @@ static bool notify_bind_below(const struct plan *plan, int fd, const char *place
 	}
 	/* By the fd: whoever owns the root directory of --chroot could put a link in the path. */
 	if (fchmodat(directory_fd, name, S_IRUSR | S_IWUSR, 0) == -1 ||
-		(plan->id.change && fchownat(directory_fd, name, plan->id.uid, plan->id.gid,
-					    AT_SYMLINK_NOFOLLOW) == -1) ||
+		(id->change && fchownat(directory_fd, name, id->uid, id->gid,
+				       AT_SYMLINK_NOFOLLOW) == -1) ||
 		fchmod(directory_fd, S_IRWXU | S_IXGRP | S_IXOTH) == -1)
 		die(EXIT_SETUP, "cannot make the notification socket '%s': %s", notify_path,
 			strerror(errno));
@@ -3237,23 +3307,23 @@ static bool notify_bind_below(const struct plan *plan, int fd, const char *place
  * In /tmp, a name that we have given up is anybody's. So a directory of ours stays, one for all
  * starts of a user, unless another user has taken its name. The sticky bit keeps it ours.
  */
-static bool notify_make_place(const struct plan *plan, const char *shared, char place[PATH_MAX])
+static bool notify_make_place(const char *root, const char *shared, char place[PATH_MAX])
 {
 	struct stat status;
 	int fd;
 
-	if (fstatat(AT_FDCWD, shared, &status, plan->opt->root ? AT_SYMLINK_NOFOLLOW : 0) == -1)
+	if (fstatat(AT_FDCWD, shared, &status, *root ? AT_SYMLINK_NOFOLLOW : 0) == -1)
 		return false;
 	errno = EACCES;
 	if ((status.st_uid != 0 && status.st_uid != geteuid()) || !(status.st_mode & S_ISVTX))
 		return false;
 	snprintf(place, PATH_MAX, "%s/daemonize-%lu", shared, (unsigned long)geteuid());
 	(void)mkdir(place, S_IRWXU); /* an earlier start has made it, or we fail at the next step */
-	fd = open_private(plan, place, 0);
+	fd = open_private(root, place, 0);
 	if (fd == -1) {
 		snprintf(place, PATH_MAX, "%s/daemonize-%lu.XXXXXX", shared,
 			(unsigned long)geteuid());
-		fd = mkdtemp(place) ? open_private(plan, place, 0) : -1;
+		fd = mkdtemp(place) ? open_private(root, place, 0) : -1;
 	}
 	if (fd == -1)
 		return false;
@@ -3263,11 +3333,11 @@ static bool notify_make_place(const struct plan *plan, const char *shared, char 
 }
 
 /* Where the name stays ours. /run is root's; a user has a directory, of the login. */
-static bool notify_bind_file(const struct plan *plan, int fd, struct sockaddr_un *address)
+static bool notify_bind_file(int fd, const char *root, const struct identity *id,
+	struct sockaddr_un *address)
 {
-	const char *root = plan->opt->root ? plan->opt->root : "";
 	/* Neither a daemon inside of --chroot nor another user could reach it. */
-	const char *own = *root || plan->id.change ? NULL : getenv("XDG_RUNTIME_DIR");
+	const char *own = *root || id->change ? NULL : getenv("XDG_RUNTIME_DIR");
 	const char *const places[] = {"/run", "/var/run", own, "/tmp"};
 	char place[PATH_MAX], shared[PATH_MAX] = "";
 
@@ -3275,51 +3345,43 @@ static bool notify_bind_file(const struct plan *plan, int fd, struct sockaddr_un
 		if (!places[i] || *places[i] != '/')
 			continue;
 		snprintf(shared, sizeof shared, "%.*s%s", SOCKET_PATH_MAX, root, places[i]);
-		if (notify_bind_below(plan, fd, shared, address))
+		if (notify_bind_below(fd, root, id, shared, address))
 			return true;
 	}
-	return notify_make_place(plan, shared, place) &&
-	       notify_bind_below(plan, fd, place, address);
+	return notify_make_place(root, shared, place) &&
+	       notify_bind_below(fd, root, id, place, address);
 }
 
 /* The socket on which sd_notify(3) speaks, and its name in the daemon's environment. */
-static void notify_open_or_die(struct plan *plan)
+static int notify_open_or_die(const char *root, const struct identity *id)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	sigset_t mask;
 
-	plan->ready_fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	atexit(notify_unbind);
 	catch_interrupts(on_early_interrupt, &mask);
-	if (plan->ready_fd == -1 || fcntl(plan->ready_fd, F_SETFD, FD_CLOEXEC) == -1 ||
-		want_credentials(plan->ready_fd) == -1 ||
-		!(notify_bind_file(plan, plan->ready_fd, &address) ||
-			bind_abstract(plan->ready_fd, &address)) ||
+	if (fd == -1 || fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 || want_credentials(fd) == -1 ||
+		!(notify_bind_file(fd, root ? root : "", id, &address) ||
+			bind_abstract(fd, &address)) ||
 		setenv("NOTIFY_SOCKET", address.sun_path, 1) == -1)
 		die(EXIT_SETUP, "cannot make the notification socket: %s", strerror(errno));
+	return fd;
 }
 
-static void readiness_open_or_die(struct plan *plan, struct attempt *attempt)
+/* The pipe of --notify-fd: our end, and in `write_fd` the daemon's. */
+static int notify_pipe_or_die(int *write_fd)
 {
-	const struct options *opt = plan->opt;
-	siginfo_t info;
 	int ends[2];
 
-	plan->ready_fd = plan->ready_write_fd = -1;
-	if (waits_for_readiness(opt) || opt->print_pid || has_loggers(opt))
-		attempt->had_children = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-	if (opt->notify)
-		notify_open_or_die(plan);
-	if (opt->notify_fd == -1)
-		return;
 	if (pipe_close_on_exec(ends) == -1)
 		die(EXIT_SETUP, "cannot make the notification pipe: %s", strerror(errno));
-	plan->ready_fd = ends[0];
-	plan->ready_write_fd = ends[1];
+	*write_fd = ends[1];
+	return ends[0];
 }
 
 /* Takes in one message, lines of NAME=VALUE: sd_notify(3). Text ends with a NUL. */
-static void notify_parse(char *text, struct readiness *r)
+static void notify_parse(char *text, struct notice *notice)
 {
 	unsigned long long number;
 	char *value, *next;
@@ -3333,31 +3395,32 @@ static void notify_parse(char *text, struct readiness *r)
 			continue;
 		*value++ = '\0';
 		if (!strcmp(line, "READY") && !strcmp(value, "1")) {
-			r->ready = true;
-			r->ready_by = r->speaker;
-			r->barrier = false;
+			notice->ready = true;
+			notice->ready_by = notice->speaker;
+			notice->barrier = false;
 		} else if (!strcmp(line, "BARRIER"))
-			r->barrier = true;
+			notice->barrier = true;
 		else if (!strcmp(line, "STATUS"))
-			snprintf(r->status, sizeof r->status, "%s", value);
+			snprintf(notice->status, sizeof notice->status, "%s", value);
 		else if (!strcmp(line, "ERRNO") && parse_number(value, 10, INT_MAX, &number))
-			r->error = (int)number;
+			notice->error = (int)number;
 		else if (!strcmp(line, "MAINPID") && parse_number(value, 10, INT_MAX, &number))
-			r->main_pid = (pid_t)number;
+			notice->main_pid = (pid_t)number;
 		else if (!strcmp(line, "EXTEND_TIMEOUT_USEC") &&
-			 parse_number(value, 10, LLONG_MAX, &number) && r->deadline != NEVER) {
+			 parse_number(value, 10, LLONG_MAX, &number) && notice->deadline != NEVER) {
 			int64_t extended =
 				(int64_t)number < NEVER / 2000
 					? clock_read(CLOCK_MONOTONIC) + (int64_t)number * 1000
 					: NEVER;
 
-			r->deadline = extended > r->deadline ? extended : r->deadline;
+			notice->deadline =
+				extended > notice->deadline ? extended : notice->deadline;
 		}
 	}
 }
 
 /* On a terminal, one line that is rewritten in place each second, and erased in the end. */
-static void progress_show(const struct plan *plan, struct readiness *r)
+static void progress_show(struct readiness *r)
 {
 	const int64_t now = clock_read(CLOCK_MONOTONIC);
 	char line[512];
@@ -3366,9 +3429,10 @@ static void progress_show(const struct plan *plan, struct readiness *r)
 	if (now < r->shown_at)
 		return;
 	r->shown_at += NANOSECONDS;
-	snprintf(line, sizeof line, "waiting for '%s' to %s, %lld s%s%s", plan->opt->name,
-		plan->ready_fd == -1 ? "stay up" : "be ready",
-		(long long)((now - r->begun) / NANOSECONDS), *r->status ? ": " : "", r->status);
+	snprintf(line, sizeof line, "waiting for '%s' to %s, %lld s%s%s", r->opt->name,
+		r->ready_fd == -1 ? "stay up" : "be ready",
+		(long long)((now - r->begun) / NANOSECONDS), *r->notice.status ? ": " : "",
+		r->notice.status);
 	make_harmless(line);
 	dprintf(STDERR_FILENO, "\r\033[K%.*s", columns - 1, line);
 }
@@ -3380,44 +3444,33 @@ static void progress_erase(const struct readiness *r)
 }
 
 /*
- * Hears the messages that have come, and believes the daemon's own user, root and us. True if
- * there may be more: they can come faster than we read, and there are other things to look at.
+ * Takes in the next message, if it is from the daemon's user, root or us; false if there is none.
  */
-static bool notify_receive(const struct plan *plan, struct readiness *r)
+static bool notify_receive(int fd, uid_t user, struct notice *notice)
 {
-	enum { MESSAGES = 64 };
-	char text[4096], shown[sizeof r->status];
+	char text[4096];
 	struct iovec part = {text, sizeof text - 1};
-	const uid_t *uid = &r->speaker.uid;
-	ssize_t size;
+	const uid_t *uid = &notice->speaker.uid;
+	const ssize_t size = receive_from(fd, &part, &notice->speaker);
 
-	for (int i = 0; i < MESSAGES; i++) {
-		size = receive_from(plan->ready_fd, &part, &r->speaker);
-		if (size == -1)
-			return false;
-		if (*uid != 0 && *uid != geteuid() && *uid != plan->id.uid)
-			continue;
-		text[size] = '\0';
-		memcpy(shown, r->status, sizeof shown);
-		notify_parse(text, r);
-		if (strcmp(shown, r->status) != 0 && diagnostics.verbose) {
-			progress_erase(r);
-			verbose("'%s' says: %s", plan->opt->name, r->status);
-		}
-	}
+	if (size == -1)
+		return false;
+	text[size] = '\0';
+	if (*uid == 0 || *uid == geteuid() || *uid == user)
+		notify_parse(text, notice);
 	return true;
 }
 
 /* s6's protocol: a newline means ready, whatever comes before it. */
-static void notify_read(const struct plan *plan, struct readiness *r)
+static void notify_read(int fd, struct notice *notice)
 {
 	char text[256];
-	ssize_t size = read(plan->ready_fd, text, sizeof text);
+	ssize_t size = read(fd, text, sizeof text);
 
 	if (size > 0)
-		r->ready |= memchr(text, '\n', (size_t)size) != NULL;
+		notice->ready |= memchr(text, '\n', (size_t)size) != NULL;
 	else if (size == 0)
-		r->closed = true;
+		notice->closed = true;
 }
 
 /* Asks without reaping, so that the PID stays the daemon's. Where init reaps, it is gone. */
@@ -3447,39 +3500,60 @@ static bool orphan_reap(pid_t daemon)
 		return false;
 	group = getpgid(info.si_pid);
 	waitpid(info.si_pid, &status, 0);
-	for (size_t i = 0; i < n_loggers; i++)
-		if (loggers[i].group == group)
-			loggers[i].status = status;
+	logger_note_end(group, status);
 	return true;
 }
 
-static enum verdict readiness_judge(const struct plan *plan, const struct readiness *r)
+/* Hears what there is; true if there may be more: they can come faster than we read. */
+static bool hear(struct readiness *r)
+{
+	enum { MESSAGES = 64 };
+	char shown[sizeof r->notice.status];
+
+	if (!r->opt->notify) {
+		notify_read(r->ready_fd, &r->notice);
+		return false;
+	}
+	for (int i = 0; i < MESSAGES; i++) {
+		memcpy(shown, r->notice.status, sizeof shown);
+		if (!notify_receive(r->ready_fd, r->user, &r->notice))
+			return false;
+		if (strcmp(shown, r->notice.status) != 0 && diagnostics.verbose) {
+			progress_erase(r);
+			verbose("'%s' says: %s", r->opt->name, r->notice.status);
+		}
+	}
+	return true;
+}
+
+static enum verdict readiness_judge(const struct readiness *r)
 {
 	const int64_t now = clock_read(CLOCK_MONOTONIC);
 
-	if (has_died(r->daemon))
+	if (has_died(r->family->daemon))
 		return DIED;
 	if (interrupted_by)
 		return INTERRUPTED;
-	if (r->main_pid && r->main_pid != r->daemon)
+	if (r->notice.main_pid && r->notice.main_pid != r->family->daemon)
 		return ANOTHER_MAIN;
-	if (now >= r->lived_at && (r->ready || plan->ready_fd == -1))
+	if (now >= r->lived_at && (r->notice.ready || r->ready_fd == -1))
 		return READY;
-	if (r->closed && !r->ready)
+	if (r->notice.closed && !r->notice.ready)
 		return CLOSED;
-	return now >= r->deadline ? TIMED_OUT : WAITING;
+	return now >= r->notice.deadline ? TIMED_OUT : WAITING;
 }
 
-static enum verdict await_ready(const struct plan *plan, struct readiness *r, const sigset_t *mask)
+static enum verdict await_ready(struct readiness *r, const sigset_t *mask)
 {
 	struct pollfd events[] = {{.fd = r->watch_fd, .events = POLLIN},
-		{.fd = plan->ready_fd, .events = POLLIN}};
+		{.fd = r->ready_fd, .events = POLLIN}};
 	enum verdict verdict;
 	int64_t now, until;
 
-	while ((verdict = readiness_judge(plan, r)) == WAITING) {
+	while ((verdict = readiness_judge(r)) == WAITING) {
 		now = clock_read(CLOCK_MONOTONIC);
-		until = orphan_reap(r->daemon) ? now : earliest(r->deadline, r->shown_at);
+		until = orphan_reap(r->family->daemon) ? now
+						       : earliest(r->notice.deadline, r->shown_at);
 		if (r->lived_at > now)
 			until = earliest(until, r->lived_at);
 		if (r->watch_fd == -1)
@@ -3487,31 +3561,16 @@ static enum verdict await_ready(const struct plan *plan, struct readiness *r, co
 		events[1].revents = 0;
 		if (poll_signals(events, 2, until == NEVER ? NEVER : until - now, mask) > 0 &&
 			events[1].revents) {
-			if (plan->opt->notify)
-				notify_receive(plan, r);
-			else
-				notify_read(plan, r);
+			hear(r);
 			/* A socket is read to the end, lest who writes to it is blocked. */
-			if (!plan->opt->notify && (r->ready || r->closed))
+			if (!r->opt->notify && (r->notice.ready || r->notice.closed))
 				events[1].fd = -1;
 			/* Signals do not get through a poll that always has something to tell. */
 			poll_signals(NULL, 0, 0, mask);
 		}
-		progress_show(plan, r);
+		progress_show(r);
 	}
 	return verdict;
-}
-
-/* A daemon and all that it has begun. */
-struct family {
-	pid_t daemon; /* ours, and so its PID, until it is reaped */
-	pid_t session;
-	bool adopts; /* whoever is our child is of the family: an orphan, since we are the subreaper */
-};
-
-static struct family family_of(const struct attempt *attempt)
-{
-	return (struct family){attempt->daemon, attempt->middle, !attempt->had_children};
 }
 
 /*
@@ -3527,9 +3586,8 @@ static bool is_family(const struct family *family, pid_t pid)
 	while (process_read(pid, &process) && process.start <= youngest) {
 		if (process.session == family->session)
 			return true;
-		for (size_t i = 0; i < n_loggers; i++)
-			if (process.session == loggers[i].group)
-				return false;
+		if (is_logger_session(process.session))
+			return false;
 		if (process.parent == getpid())
 			return family->adopts;
 		if (process.parent <= 1)
@@ -3628,33 +3686,33 @@ static bool end_family(const struct family *family)
 }
 
 /* Until now the zombie has kept its numbers from being another's. */
-static void bury(const struct plan *plan, const struct attempt *attempt)
+static void bury(const char *pidfile, uid_t user, const struct family *family)
 {
-	if (has_died(attempt->daemon))
-		reap(attempt->daemon);
-	while (!attempt->had_children && waitpid(-1, NULL, WNOHANG) > 0)
+	if (has_died(family->daemon))
+		reap(family->daemon);
+	while (family->adopts && waitpid(-1, NULL, WNOHANG) > 0)
 		;
-	if (plan->opt->pidfile)
-		pidfile_remove(plan->opt->pidfile, &plan->id, attempt->daemon);
+	if (pidfile)
+		pidfile_remove(pidfile, &user, family->daemon);
 	notify_unbind();
 	loggers_end();
 }
 
 /* The last lines that this start wrote to a log, for the person who has just seen it fail. */
-static void show_log(const struct plan *plan, int number)
+static void show_log(const struct options *opt, const struct streams *streams, int number)
 {
 	enum { LINES = 10 };
 	char text[4096 + 1], line[sizeof text + sizeof "    \n"], *from;
-	int fd = open(plan->opt->stream[number],
-		O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (plan->opt->user ? O_NOFOLLOW : 0));
-	off_t begin = plan->log_size[number];
+	int fd = open(opt->stream[number],
+		O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (opt->user ? O_NOFOLLOW : 0));
+	off_t begin = streams->log_size[number];
 	struct stat status;
 	ssize_t size = 0;
 	int lines = 0;
 
 	/* The name may mean another file by now, which is not for the user's eyes. */
-	if (fd != -1 && fstat(fd, &status) == 0 &&
-		same_file(&status, &plan->stream_status[number]) && status.st_size > begin) {
+	if (fd != -1 && fstat(fd, &status) == 0 && same_file(&status, &streams->status[number]) &&
+		status.st_size > begin) {
 		if (status.st_size - begin > (off_t)sizeof text - 1)
 			begin = status.st_size - ((off_t)sizeof text - 1);
 		size = pread(fd, text, sizeof text - 1, begin);
@@ -3683,30 +3741,30 @@ static void show_log(const struct plan *plan, int number)
 }
 
 /* Standard error says why, where it has said anything. */
-static void show_logs(const struct plan *plan)
+static void show_logs(const struct options *opt, const struct streams *streams)
 {
 	struct stat status;
 
 	for (int i = STDERR_FILENO; i >= STDOUT_FILENO; i--)
-		if (plan->log_size[i] >= 0 && stat(plan->opt->stream[i], &status) == 0 &&
-			status.st_size > plan->log_size[i]) {
-			show_log(plan, i);
+		if (streams->log_size[i] >= 0 && stat(opt->stream[i], &status) == 0 &&
+			status.st_size > streams->log_size[i]) {
+			show_log(opt, streams, i);
 			return;
 		}
 }
 
 /* "exited with status 1 after 0.03 s", and what is known of the reason. */
-static void complain_of_death(const struct plan *plan, const struct readiness *r)
+static void complain_of_death(const struct readiness *r)
 {
 	static const char hint[] =
 		": it seems to put itself in the background; tell it to stay in the foreground";
-	const char *name = plan->opt->name;
+	const char *name = r->opt->name;
 	char text[32], error[128] = "";
 	const char *after = seconds_text(text, r->waited);
 	const int status = r->death.si_status;
 
-	if (r->error)
-		snprintf(error, sizeof error, " (%s)", strerror(r->error));
+	if (r->notice.error)
+		snprintf(error, sizeof error, " (%s)", strerror(r->notice.error));
 	if (r->death.si_pid == 0)
 		complain("%s ended after %s%s", name, after, error);
 	else if (r->death.si_code != CLD_EXITED)
@@ -3717,20 +3775,21 @@ static void complain_of_death(const struct plan *plan, const struct readiness *r
 			status == 0 && r->waited < AT_ONCE ? hint : "");
 }
 
-static void complain_of(const struct plan *plan, const struct readiness *r, enum verdict verdict)
+static void complain_of(const struct readiness *r, enum verdict verdict)
 {
-	const char *name = plan->opt->name;
-	const char *colon = *r->status ? ": " : "";
+	const char *name = r->opt->name;
+	const char *colon = *r->notice.status ? ": " : "";
 	char text[32], left[64] = "";
 
 	if (!r->ended)
-		snprintf(left, sizeof left, ", and pid %ld cannot be ended", (long)r->daemon);
+		snprintf(left, sizeof left, ", and pid %ld cannot be ended",
+			(long)r->family->daemon);
 
 	switch (verdict) {
-	case DIED: complain_of_death(plan, r); break;
+	case DIED: complain_of_death(r); break;
 	case TIMED_OUT:
 		complain("gave up waiting: %s is not ready after %s%s%s%s", name,
-			seconds_text(text, r->waited), left, colon, r->status);
+			seconds_text(text, r->waited), left, colon, r->notice.status);
 		break;
 	case INTERRUPTED:
 		complain("interrupted by signal %d (%s) while waiting for %s%s",
@@ -3738,13 +3797,13 @@ static void complain_of(const struct plan *plan, const struct readiness *r, enum
 		break;
 	case CLOSED:
 		complain("%s closed file descriptor %d without having said that it is ready%s",
-			name, plan->opt->notify_fd, left);
+			name, r->opt->notify_fd, left);
 		break;
 	case ANOTHER_MAIN:
 		complain(
 			"%s names another process as its main one (MAINPID=%ld): tell it to stay in "
 			"the foreground%s",
-			name, (long)r->main_pid, left);
+			name, (long)r->notice.main_pid, left);
 		break;
 	case WAITING:
 	case READY: break;
@@ -3792,86 +3851,90 @@ static bool process_has_program(pid_t pid)
  */
 static bool has_more_to_say(const struct readiness *r)
 {
-	const struct sender *by = &r->ready_by;
+	const struct sender *by = &r->notice.ready_by;
 
-	if (r->barrier)
+	if (r->notice.barrier)
 		return false;
-	if (by->pid == r->daemon)
-		return by->uid == 0 && process_has_program(r->daemon);
+	if (by->pid == r->family->daemon)
+		return by->uid == 0 && process_has_program(r->family->daemon);
 	return by->pid <= 0 || process_is_alive(by->pid);
 }
 
-static void hear_out(const struct plan *plan, struct readiness *r)
+static void hear_out(struct readiness *r)
 {
 	const int64_t limit = deadline_in(HEAR_OUT);
 
-	while (plan->opt->notify && has_more_to_say(r) && clock_read(CLOCK_MONOTONIC) < limit)
-		if (poll_until(plan->ready_fd, deadline_in(NAP)))
-			notify_receive(plan, r);
+	while (r->opt->notify && has_more_to_say(r) && clock_read(CLOCK_MONOTONIC) < limit)
+		if (poll_until(r->ready_fd, deadline_in(NAP)))
+			hear(r);
 }
 
 /* What the dead have sent is there, and ends; but others can go on. */
-static void hear_last_words(const struct plan *plan, struct readiness *r)
+static void hear_last_words(struct readiness *r)
 {
 	const int64_t limit = deadline_in(HEAR_OUT);
 
-	while (notify_receive(plan, r) && clock_read(CLOCK_MONOTONIC) < limit)
+	while (hear(r) && clock_read(CLOCK_MONOTONIC) < limit)
 		;
 }
 
-/* Returns once the daemon is ready; or else ends it, and us, with the reason. */
-static void await_ready_or_die(struct plan *plan, const struct attempt *attempt)
+/* Ends what has not become ready, and us, with the reason. */
+static _Noreturn void fail_the_start(struct readiness *r, enum verdict verdict)
 {
-	const struct options *opt = plan->opt;
+	r->waited = clock_read(CLOCK_MONOTONIC) - r->begun;
+	/* Asked for now, since the end of its family may reap it. */
+	if (waitid(P_PID, (id_t)r->family->daemon, &r->death, WEXITED | WNOHANG | WNOWAIT) == -1)
+		r->death.si_pid = 0;
+	if (r->watch_fd != -1)
+		close(r->watch_fd); /* there may be too few for what follows */
+	r->ended = end_family(r->family);
+	if (r->opt->notify)
+		hear_last_words(r);
+	complain_of(r, verdict);
+	if (verdict != INTERRUPTED)
+		show_logs(r->opt, r->streams);
+	bury(r->opt->pidfile, r->user, r->family);
+	if (verdict == INTERRUPTED)
+		die_of_signal((int)interrupted_by);
+	exit(verdict == TIMED_OUT ? EXIT_GAVE_UP : EXIT_DIED);
+}
+
+/* Returns once the daemon is ready; or else ends it, and us, with the reason. */
+static void await_ready_or_die(const struct options *opt, const struct family *family,
+	const struct streams *streams, uid_t user, int ready_fd)
+{
 	const int64_t now = clock_read(CLOCK_MONOTONIC);
-	const struct family family = family_of(attempt);
-	struct readiness r = {.daemon = attempt->daemon,
+	struct readiness r = {.opt = opt,
+		.family = family,
+		.streams = streams,
+		.user = user,
+		.ready_fd = ready_fd,
+		.watch_fd = process_watch(family->daemon),
 		.begun = now,
-		.deadline = NEVER,
 		.lived_at = now + (opt->startsecs > 0 ? opt->startsecs : 0),
-		.shown_at = isatty(STDERR_FILENO) ? now + NANOSECONDS : NEVER};
+		.shown_at = isatty(STDERR_FILENO) ? now + NANOSECONDS : NEVER,
+		.notice.deadline = opt->timeout >= 0 ? deadline_in(opt->timeout)
+				   : ready_fd != -1  ? deadline_in(READY_TIMEOUT)
+						     : NEVER};
 	enum verdict verdict;
 	sigset_t mask;
 
-	if (opt->timeout >= 0)
-		r.deadline = deadline_in(opt->timeout);
-	else if (plan->ready_fd != -1)
-		r.deadline = deadline_in(READY_TIMEOUT);
-	if (plan->ready_write_fd != -1)
-		close(plan->ready_write_fd); /* or else the daemon's close would not be seen */
-	r.watch_fd = process_watch(r.daemon);
 	catch_interrupts(on_interrupt, &mask);
 	catch_child_ends(&mask);
-	verdict = await_ready(plan, &r, &mask);
+	verdict = await_ready(&r, &mask);
 	/* A pipe is closed a moment before its owner is known to be dead. */
 	if (verdict == CLOSED) {
 		const int64_t limit = deadline_in(POLL_INTERVAL);
 
-		while (!has_died(r.daemon) && clock_read(CLOCK_MONOTONIC) < limit)
+		while (!has_died(family->daemon) && clock_read(CLOCK_MONOTONIC) < limit)
 			nap(NAP);
-		verdict = has_died(r.daemon) ? DIED : CLOSED;
+		verdict = has_died(family->daemon) ? DIED : CLOSED;
 	}
 	progress_erase(&r);
-	if (verdict == READY) {
-		hear_out(plan, &r);
-		return;
-	}
-	r.waited = clock_read(CLOCK_MONOTONIC) - r.begun;
-	/* Asked for now, since the end of its family may reap it. */
-	if (waitid(P_PID, (id_t)r.daemon, &r.death, WEXITED | WNOHANG | WNOWAIT) == -1)
-		r.death.si_pid = 0;
-	if (r.watch_fd != -1)
-		close(r.watch_fd); /* there may be too few for what follows */
-	r.ended = end_family(&family);
-	if (opt->notify)
-		hear_last_words(plan, &r);
-	complain_of(plan, &r, verdict);
-	if (verdict != INTERRUPTED)
-		show_logs(plan);
-	bury(plan, attempt);
-	if (verdict == INTERRUPTED)
-		die_of_signal((int)interrupted_by);
-	exit(verdict == TIMED_OUT ? EXIT_GAVE_UP : EXIT_DIED);
+	if (verdict == READY)
+		hear_out(&r);
+	else
+		fail_the_start(&r, verdict);
 }
 
 /* ---- A start, from its options to its verdict ---------------------------------------------- */
@@ -3917,9 +3980,9 @@ static void check_kept_fds(const struct options *opt)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (opt->stream[fd] && !strcmp(opt->stream[fd], "-") && is_directory(fd))
 			die(EXIT_SETUP, message, fd);
-	for (size_t i = 0; i < opt->n_keep; i++)
-		if (is_directory(opt->keep[i]))
-			die(EXIT_SETUP, message, opt->keep[i]);
+	for (size_t i = 0; i < opt->keep.count; i++)
+		if (is_directory(opt->keep.fd[i]))
+			die(EXIT_SETUP, message, opt->keep.fd[i]);
 }
 
 /* All that can fail in front of the user, before anything on disk has changed. */
@@ -3949,11 +4012,11 @@ static void check_paths(const struct plan *plan)
 		check_kept_fds(opt);
 	errno = ENOTDIR;
 	if (opt->root && (stat(opt->root, &status) == -1 || !S_ISDIR(status.st_mode)))
-		die_of_step(plan, STEP_CHROOT, errno);
+		die_of_step(&plan->objects, STEP_CHROOT, errno);
 	if (!opt->root && opt->directory &&
 		(stat(opt->directory, &status) == -1 ? !may_enter_later(plan, errno)
 						     : !S_ISDIR(status.st_mode)))
-		die_of_step(plan, STEP_CHDIR, errno);
+		die_of_step(&plan->objects, STEP_CHDIR, errno);
 }
 
 static _Noreturn void start_in_foreground(struct plan *plan)
@@ -3966,13 +4029,13 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 	if (diagnostics.fd == -1)
 		diagnostics.fd = STDERR_FILENO;
 	else
-		fds_insert(plan->keep, &plan->n_keep, diagnostics.fd);
+		fds_insert(&plan->keep, diagnostics.fd);
 	if (plan->opt->pidfile) {
 		path_parent(parent, plan->opt->pidfile);
 		plan->pidfile_parent_fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (plan->pidfile_parent_fd == -1)
-			die_of_step(plan, STEP_PIDFILE_OPEN, errno);
-		fds_insert(plan->keep, &plan->n_keep, plan->pidfile_parent_fd);
+			die_of_step(&plan->objects, STEP_PIDFILE_OPEN, errno);
+		fds_insert(&plan->keep, plan->pidfile_parent_fd);
 	}
 	if (plan->opt->print_pid && !print_pid(getpid()))
 		exit(EXIT_SETUP);
@@ -3990,16 +4053,53 @@ static void refuse_to_detach_as_first(const struct plan *plan)
 			"with it: use -f");
 }
 
+/* The daemon is up, but we cannot say so: it is ended. */
+static _Noreturn void give_up(const struct options *opt, const struct identity *id,
+	const struct family *family)
+{
+	if (!end_family(family))
+		complain("pid %ld cannot be ended", (long)family->daemon);
+	if (interrupted_by)
+		complain("interrupted by signal %d (%s) while starting %s", (int)interrupted_by,
+			signal_name((int)interrupted_by), opt->name);
+	bury(opt->pidfile, id->uid, family);
+	if (interrupted_by)
+		die_of_signal((int)interrupted_by);
+	exit(EXIT_SETUP);
+}
+
+/* Whether the caller has children from before the exec that made it us. */
+static bool has_children(void)
+{
+	siginfo_t info;
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static struct objects objects_of(const struct options *opt)
+{
+	return (struct objects){.pidfile = opt->pidfile,
+		.root = opt->root,
+		.directory = opt->directory ? opt->directory : "/",
+		.user = opt->user ? opt->user : opt->group,
+		.command = opt->name};
+}
+
 static int start(const struct options *opt, unsigned int missing_fds)
 {
+	const bool waits = waits_for_readiness(opt);
 	struct plan plan = {.opt = opt,
-		.stream_fd = {-1, -1, -1},
-		.log_size = {-1, -1, -1},
+		.objects = objects_of(opt),
+		.streams = {.fd = {-1, -1, -1}, .log_size = {-1, -1, -1}},
 		.flock_fd = -1,
 		.channel_fd = -1,
 		.lock_fd = -1,
-		.launcher = getpid()};
-	struct attempt attempt = {.daemon = 0};
+		.ready_write_fd = -1,
+		.launcher = getpid(),
+		.instance = {.opt = opt, .objects = &plan.objects, .user = &plan.id.uid}};
+	struct attempt attempt = {.family = {.daemon = 0}};
+	enum step failed;
+	int ready_fd = -1;
 
 	refuse_to_detach_as_first(&plan);
 	/* The number is taken, so that no file that we open gets it. */
@@ -4009,64 +4109,66 @@ static int start(const struct options *opt, unsigned int missing_fds)
 			strerror(errno));
 	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
 		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
-	plan.wait_deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
+	plan.instance.deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
 	environment_clean();
 	if (has_loggers(opt)) {
-		environment_prepare(opt);
+		environment_set_or_die(opt->env, opt->n_env);
 		caller.environment = environment_copy_or_die();
 	}
-	identity_resolve(&plan); /* which sets HOME and the like, below -E */
-	environment_prepare(opt);
-	command_resolve(&plan);
+	failed = identity_resolve(opt, &plan.id); /* which sets HOME and the like, below -E */
+	if (failed)
+		die_of_step(&plan.objects, failed, errno);
+	environment_set_or_die(opt->env, opt->n_env);
+	if (!opt->root)
+		plan.objects.file = plan.path;
+	failed = command_resolve(opt, plan.id.change, plan.path);
+	if (failed)
+		die_of_step(&plan.objects, failed, errno);
 	caller.umask = umask(opt->umask);
 	if (opt->if_running == IF_RUNNING_WAIT)
 		check_paths(&plan); /* not only after the wait */
 	if (opt->pidfile)
-		settle_pidfile(&plan);
+		settle_pidfile(&plan.instance);
 	check_paths(&plan);
 	if (opt->pidfile)
 		pidfile_name_draft(plan.draft, opt->pidfile);
-	open_streams_or_die(&plan, false);
+	open_streams_or_die(opt, &plan.streams, false);
 	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile))) {
-		plan.flock_fd = take_flock_or_die(&plan);
+		plan.flock_fd = take_flock_or_die(&plan.instance);
 		if (opt->if_running == IF_RUNNING_WAIT)
-			reopen_streams_or_die(&plan);
+			reopen_streams_or_die(opt, &plan.streams);
 	}
-	open_streams_or_die(&plan, true);
+	open_streams_or_die(opt, &plan.streams, true);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a pidfile beyond RLIMIT_FSIZE is an error like any other */
 	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would reap our children unseen */
 	if (!opt->foreground) {
 		become_subreaper();
-		readiness_open_or_die(&plan, &attempt);
+		if (waits || opt->print_pid || has_loggers(opt))
+			attempt.family.adopts = !has_children();
+		if (opt->notify)
+			ready_fd = notify_open_or_die(opt->root, &plan.id);
+		if (opt->notify_fd != -1)
+			ready_fd = notify_pipe_or_die(&plan.ready_write_fd);
 	}
 	if (has_loggers(opt))
-		start_loggers_or_die(&plan);
+		start_loggers_or_die(opt, &plan.streams);
 	if (opt->foreground)
 		start_in_foreground(&plan);
 	while (!launch(&plan, &attempt)) {
-		settle_pidfile(&plan);
-		reopen_streams_or_die(&plan);
+		settle_pidfile(&plan.instance);
+		reopen_streams_or_die(opt, &plan.streams);
 	}
-	if (waits_for_readiness(opt))
-		await_ready_or_die(&plan, &attempt);
+	if (plan.ready_write_fd != -1)
+		close(plan.ready_write_fd); /* or else the daemon's close would not be seen */
+	if (waits)
+		await_ready_or_die(opt, &attempt.family, &plan.streams, plan.id.uid, ready_fd);
 	/* An interrupt has come by now only if a message or the PID could not be written. */
 	if (interrupted_by || logger_ends(0, "before the daemon was up") ||
-		(opt->print_pid && !print_pid(attempt.daemon))) {
-		const struct family family = family_of(&attempt);
-
-		if (!end_family(&family))
-			complain("pid %ld cannot be ended", (long)attempt.daemon);
-		if (interrupted_by)
-			complain("interrupted by signal %d (%s) while starting %s",
-				(int)interrupted_by, signal_name((int)interrupted_by), opt->name);
-		bury(&plan, &attempt);
-		if (interrupted_by)
-			die_of_signal((int)interrupted_by);
-		return EXIT_SETUP;
-	}
-	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.daemon);
-	n_loggers = 0; /* they are the daemon's now */
+		(opt->print_pid && !print_pid(attempt.family.daemon)))
+		give_up(opt, &plan.id, &attempt.family);
+	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.family.daemon);
+	loggers_let_go();
 	return EXIT_UP;
 }
 

@@ -2,6 +2,8 @@
 
 #include "clock.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 
 int64_t clock_read(clockid_t clock)
@@ -35,4 +37,28 @@ void nap(int64_t duration)
 
 	if (duration > 0)
 		nanosleep(&time, NULL);
+}
+
+int poll_timeout(int64_t left)
+{
+	const int64_t millisecond = NANOSECONDS / 1000;
+
+	if (left == NEVER)
+		return -1;
+	if (left <= 0)
+		return 0;
+	return left / millisecond < INT_MAX ? (int)(left / millisecond) + 1 : INT_MAX;
+}
+
+bool poll_until(int fd, int64_t deadline)
+{
+	struct pollfd event = {.fd = fd, .events = POLLIN};
+	int64_t left;
+
+	do {
+		left = deadline == NEVER ? NEVER : deadline - clock_read(CLOCK_MONOTONIC);
+		if (poll(&event, 1, poll_timeout(left)) > 0)
+			return true;
+	} while (left > 0);
+	return false;
 }

@@ -91,3 +91,10 @@ void *grow_or_die(void *array, size_t count, size_t size)
 		die(EXIT_SETUP, "cannot allocate memory: %s", strerror(errno));
 	return grown;
 }
+
+int print_or_die(const char *text)
+{
+	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF || ferror(stdout))
+		die(EXIT_SETUP, "cannot write to standard output: %s", strerror(errno));
+	return EXIT_UP;
+}

@@ -25,6 +25,9 @@ enum exit_status {
 	EXIT_NOT_FOUND = 127,
 };
 
+/* LSB, "Init Script Actions". */
+enum lsb_status { LSB_RUNNING = 0, LSB_DEAD = 1, LSB_NOT_RUNNING = 3, LSB_UNKNOWN = 4 };
+
 struct diagnostics {
 	int fd; /* in the foreground, a copy of the caller's */
 	bool verbose;
@@ -51,6 +54,9 @@ __attribute__((noreturn, format(printf, 2, 3))) void die(enum exit_status status
 
 /* The same for a usage error, with a pointer to --help. */
 #define die_usage(format, ...) die(EXIT_USAGE, format ". Try 'daemonize --help'.", __VA_ARGS__)
+
+/* Prints the text on standard output, flushed, and returns EXIT_UP; or it dies. */
+int print_or_die(const char *text);
 
 /* Zeroed memory, or it dies. calloc(3) */
 void *allocate_or_die(size_t count, size_t size);

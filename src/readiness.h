@@ -1,0 +1,27 @@
+/*
+ * readiness: the wait of -s, --notify and --notify-fd.
+ *
+ * Until the daemon is ready, the launcher waits: for the daemon's end (it dies: the start has
+ * failed), for its word on a socket or a pipe, for the deadline, and for the user's Ctrl-C.
+ * What has failed is told to go, TERM and then KILL, with all that it has spawned in its
+ * session, and what the launcher as subreaper has inherited from it.
+ *
+ * MAINPID= other than the daemon's own is a failure: the lock, and so the pidfile, cannot be
+ * handed over to another process.
+ *
+ * For the launcher.
+ */
+#ifndef READINESS_H
+#define READINESS_H
+
+#include "family.h"
+#include "options.h"
+#include "streams.h"
+
+#include <sys/types.h>
+
+/* Returns once the daemon is ready; or else ends it, and us, with the reason. */
+void await_ready_or_die(const struct options *opt, const struct family *family,
+	const struct streams *streams, uid_t user, int ready_fd);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * steps: the steps of a start, and the words for each: "cannot ..." for who reads of its failure,
+ * and what has been done for who wants to see it, with -v.
+ *
+ * The children write reports, one write(2) each; the launcher finds the words.
+ */
+#ifndef STEPS_H
+#define STEPS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * The steps of a start. Each has its words for the one who reads of its failure ("cannot ...")
+ * and, for -v, for the one who wants to see what happens. `why` replaces the text of errno
+ * where the system's own would say nothing, `object` is what the step was done to.
+ */
+enum step {
+	STEP_DONE, /* no step failed */
+	STEP_BORN,
+	STEP_CHANNEL,
+	STEP_FORK,
+	STEP_PID_NAMESPACE,
+	STEP_SESSION,
+	STEP_FORK_AGAIN,
+	STEP_PROCESS_GROUP,
+	STEP_STREAMS,
+	STEP_CLOSE,
+	STEP_PIDFILE_OPEN,
+	STEP_PIDFILE_SYMLINK,
+	STEP_PIDFILE_TYPE,
+	STEP_PIDFILE_LINKS,
+	STEP_PIDFILE_OWNER,
+	STEP_PIDFILE_READ,
+	STEP_PIDFILE_LOCK,
+	STEP_PIDFILE_LOST,
+	STEP_PIDFILE_REPLACE,
+	STEP_PIDFILE_WRITE,
+	STEP_TRUNCATE,
+	STEP_CHROOT,
+	STEP_CHDIR,
+	STEP_CORE,
+	STEP_GROUPS,
+	STEP_GROUP,
+	STEP_USER,
+	STEP_REGAIN,
+	STEP_SIGNALS,
+	STEP_FIND,
+	STEP_EXEC,
+};
+
+/* What the steps are done to, in the user's words. */
+struct objects {
+	const char *pidfile, *root, *directory, *user, *command;
+	const char *file; /* that is to be executed; NULL: another one inside of --chroot */
+};
+
+/* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
+struct report {
+	enum step step;
+	int failed; /* a bool would leave padding, which is not ours to send */
+	int error;
+	pid_t pid;
+};
+
+__attribute__((noreturn)) void die_of_step(const struct objects *objects, enum step step,
+	int error);
+
+/* The same, in a line, of a path that is none of a start. */
+void complain_of_step(const char *path, enum step step);
+
+/* Whether who wants to see what happens sees this step. */
+bool step_is_told(enum step step);
+
+void verbose_step(const struct objects *objects, enum step step);
+
+bool report(int channel_fd, enum step step, bool failed, int error);
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * system: what differs from system to system, and nothing else. Each function promises the same
+ * everywhere, and says what it does where the system lacks it.
+ *
+ * The launcher may call all of it, the children only system calls: all but fork_lending's own
+ * stacks, list_groups and receive_from.
+ */
+#ifndef SYSTEM_H
+#define SYSTEM_H
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__APPLE__)
+#define st_mtim st_mtimespec
+#endif
+#if !defined(CLOCK_BOOTTIME)
+#define CLOCK_BOOTTIME CLOCK_MONOTONIC
+#endif
+#if !defined(O_PATH)
+#define O_PATH O_RDONLY
+#endif
+#if !defined(LOGIN_NAME_MAX)
+#define LOGIN_NAME_MAX 256
+#endif
+#if !defined(__linux__)
+extern char **environ; /* POSIX: in no header */
+#endif
+
+enum { FIRST_LINE_MAX = 256 }; /* as much of a script's first line as Linux reads */
+
+/* The first and last signal number that libc lets a program have beyond the standard ones. */
+#ifdef SIGRTMIN
+#define REALTIME_FIRST SIGRTMIN
+#define REALTIME_LAST SIGRTMAX
+#else
+#define REALTIME_FIRST (STANDARD_LAST + 1)
+#define REALTIME_LAST STANDARD_LAST
+#endif
+#if defined(__NetBSD__)
+#define STANDARD_LAST 32 /* SIGPWR */
+#else
+#define STANDARD_LAST 31 /* on OpenBSD 32 is libc's */
+#endif
+
+/* Whose stack the child of fork_lending() gets. */
+enum borrower { MIDDLE_CHILD, DAEMON, BORROWERS };
+
+/* What the kernel knows of a process. */
+struct process {
+	char state;
+	pid_t parent;
+	pid_t session;
+	bool execed; /* it has called exec since it was forked, or is no longer us */
+	bool kernel; /* it is a thread of the kernel's */
+	long threads;
+	unsigned long long start; /* clock ticks since boot */
+};
+
+/* Who has sent a message. */
+struct sender {
+	pid_t pid; /* 0: in another PID namespace, or not known */
+	uid_t uid;
+};
+
+/*
+ * Forks for `child`, which must not return. On Linux the child borrows our memory, as with
+ * vfork(2): we go on when it has exec'd or ended, and nothing has been copied. It gets a stack of
+ * its own, since it may have lent all this to a child in turn: if it is killed then, we go on
+ * while that one still runs, and until then must not touch what the two could share. That is errno,
+ * too: it is of no use to either.
+ *
+ * The stacks are not on ours, which may be small (ulimit -s). They cost no memory until they are
+ * used. Below each is a page that nobody may touch: who needs more must not write elsewhere.
+ */
+pid_t fork_lending(enum borrower borrower, int (*child)(void *), void *argument);
+
+/* Closes every fd from low to high, INT_MAX meaning all there are. ENOSYS: cannot. close_range(2) */
+int close_span(int low, int high);
+
+/*
+ * Makes orphaned descendants ours, so that a daemon that dies stays a zombie, with its exit
+ * status, until we have looked. Where the system cannot, init reaps it.
+ */
+void become_subreaper(void);
+
+/*
+ * Returns an fd that polls as readable once the process has ended, and cannot come to mean
+ * another that gets the same PID. -1 with ESRCH: there is none; with ENOSYS: poll by hand.
+ */
+int process_watch(pid_t pid);
+
+/* Signals the process that `watch` pins, whoever has its PID by now; without one, the PID. */
+int process_signal(int watch, pid_t pid, int number);
+
+/* ppoll(2); `left` in nanoseconds, NEVER for no limit. `mask` is the signal mask meanwhile. */
+int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const sigset_t *mask);
+
+/*
+ * Binds a socket to a name in Linux's abstract namespace, which needs no file and reaches into
+ * any chroot; but once we are gone, anybody can bind to it. The kernel chooses it: unix(7),
+ * "Autobind". sd_notify(3) writes it with an '@'. False where there is no such thing.
+ */
+bool bind_abstract(int fd, struct sockaddr_un *address);
+
+/* Asks for the sender's credentials with each message. */
+int want_credentials(int fd);
+
+/*
+ * Receives a message and who sent it: unix(7), SCM_CREDENTIALS. Where there is no such thing, the
+ * socket's file lets only those send who are to be believed. Of a message that is too long, the
+ * lines that are whole.
+ */
+ssize_t receive_from(int fd, struct iovec *text, struct sender *sender);
+
+int terminal_columns(int fd);
+
+int pipe_close_on_exec(int ends[2]);
+
+/* Reads what /proc knows of a process; false where that is nothing. proc_pid_stat(5) */
+bool process_read(pid_t pid, struct process *process);
+
+/* With -f, until the command is executed: to tell who looks that this process is not the daemon yet. */
+void process_name_starting(void);
+
+/*
+ * getgrouplist(3). Where the kernel takes 16 groups and users have more, the first are what a login
+ * gives them: initgroups(3).
+ */
+int list_groups(const char *user, gid_t group, gid_t *groups, int *count);
+
+/* setgroups(2): glibc and musl have another type. */
+int set_groups(int count, const gid_t *groups);
+
+/*
+ * 0 if we may change our groups; changes nothing. Linux asks for the right before it looks at the
+ * groups, of which this is none; those that we have may have no number in our user namespace.
+ */
+int may_set_groups(void);
+
+/* What open(2) says of a symbolic link, with O_NOFOLLOW. */
+bool is_symlink_error(int error);
+
+/* Sets the real, effective and saved IDs alike, so that none is left to go back to. */
+int set_group_ids(gid_t gid);
+
+int set_user_ids(uid_t uid);
+
+/*
+ * libc keeps these for itself, and refuses to deal with them; but exec hands on that one is
+ * ignored. In the kernel's structure, zeros are the default: sigaction(2).
+ */
+void reset_reserved_signal(int number);
+
+#endif

@@ -17,11 +17,16 @@ struct fds {
 	size_t count;
 };
 
+/* Whether fd is in the set. */
 bool fds_hold(const struct fds *set, int fd);
 
 /* Puts fd into a set that has room for it. */
 void fds_insert(struct fds *set, int fd);
 
+/*
+ * Closes every fd from 3 up that is not to be kept, whatever RLIMIT_NOFILE is: close_range(2), or one
+ * by one those that /proc/self/fd or /dev/fd lists, or all that are allowed. -1, errno set, if it cannot.
+ */
 int close_others(const struct fds *keep);
 
 /* An fd from 10 up, or, where RLIMIT_NOFILE is lower than that, any. */

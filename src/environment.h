@@ -18,6 +18,7 @@ void environment_clean(void);
 /* The list alone: putenv(3) and setenv(3) put other strings into it, and leave the old ones be. */
 char **environment_copy_or_die(void);
 
+/* Sets each NAME=VALUE, which becomes part of the environment: putenv(3). */
 void environment_set_or_die(char **settings, size_t count);
 
 /* As login(1) sets it: below -E. */

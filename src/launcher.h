@@ -18,6 +18,7 @@ struct attempt {
 	struct report failure; /* the step that failed; STEP_DONE if none has reported */
 };
 
+/* Settles which fds the daemon keeps: those of -k, of --notify-fd and of -l. */
 void prepare_keep(struct plan *plan);
 
 /*

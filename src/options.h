@@ -62,13 +62,19 @@ extern const char options_help[];
 /* -o '|command': the stream goes to a shell command. */
 bool is_logger(const struct options *opt, int number);
 
+/* Whether an output goes to one. */
 bool has_loggers(const struct options *opt);
 
 /* A stream that goes to, or comes from, a file that the user has named. */
 bool is_file(const struct options *opt, int number);
 
+/* Whether a start is to wait until the daemon is ready. */
 bool waits_for_readiness(const struct options *opt);
 
+/*
+ * Parses and checks them all, or dies with a usage error. It opens nothing. argv stays in use.
+ * getopt_long(3)
+ */
 void options_parse(struct options *opt, int argc, char **argv);
 
 #endif

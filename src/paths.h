@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+/* Whether two stat(2)s are of one file. */
 bool same_file(const struct stat *a, const struct stat *b);
 
 /* When the file was written, in nanoseconds of the wall clock, which count to the year 2262. */
 int64_t written_at(const struct stat *file);
 
+/* Whether the fd is of a directory. */
 bool is_directory(int fd);
 
 /* Writes path, made absolute by directory (NULL: the current one) and without leading "./". */

@@ -71,6 +71,7 @@ bool owner_runs(const struct owner *owner);
  */
 const char *owner_doubt(const struct owner *owner);
 
+/* "pid 1234", or where it is if it has none here; in `text`, or constant. */
 const char *owner_text(char text[32], pid_t pid);
 
 /*

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
+/* "HUP"; "real-time" for those that have no name of their own. */
 const char *signal_name(int number);
 
 /* "HUP", "SIGHUP", "hup", "1", "RTMIN+3", "RTMAX-1". */

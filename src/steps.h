@@ -63,6 +63,7 @@ struct report {
 	pid_t pid;
 };
 
+/* "cannot ... 'object': reason", and exits with 127, 126 or 1, as nohup(1) and env(1) have it. */
 __attribute__((noreturn)) void die_of_step(const struct objects *objects, enum step step,
 	int error);
 
@@ -72,8 +73,10 @@ void complain_of_step(const char *path, enum step step);
 /* Whether who wants to see what happens sees this step. */
 bool step_is_told(enum step step);
 
+/* Says that the step was done, if who asked for -v is to hear of it. */
 void verbose_step(const struct objects *objects, enum step step);
 
+/* Writes a report to the status channel; false if nobody hears it. For the children. */
 bool report(int channel_fd, enum step step, bool failed, int error);
 
 #endif

@@ -19,6 +19,7 @@ struct streams {
 	off_t log_size[3]; /* before this start; -1: no regular file */
 };
 
+/* Dies if the file system of a log has no room for a single line. statvfs(3) */
 void check_disk_or_die(const char *path, bool truncate);
 
 /*
@@ -31,8 +32,10 @@ void streams_open_or_die(const struct options *opt, struct streams *streams, boo
 /* For one who has waited: the logs may have been rotated meanwhile. Two may have been one. */
 void streams_reopen_or_die(const struct options *opt, struct streams *streams);
 
+/* Puts them on fds 0 to 2. -1, errno set, if it cannot. */
 int streams_redirect(const struct streams *streams);
 
+/* Empties the regular files among the outputs. -1, errno set, if it cannot. */
 int streams_truncate(const struct streams *streams);
 
 #endif

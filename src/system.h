@@ -122,8 +122,10 @@ int want_credentials(int fd);
  */
 ssize_t receive_from(int fd, struct iovec *text, struct sender *sender);
 
+/* How many letters a line of the terminal has; 80 where that is not known. */
 int terminal_columns(int fd);
 
+/* pipe(2), both ends close-on-exec. */
 int pipe_close_on_exec(int ends[2]);
 
 /* Reads what /proc knows of a process; false where that is nothing. proc_pid_stat(5) */
@@ -153,6 +155,7 @@ bool is_symlink_error(int error);
 /* Sets the real, effective and saved IDs alike, so that none is left to go back to. */
 int set_group_ids(gid_t gid);
 
+/* The same for the user. */
 int set_user_ids(uid_t uid);
 
 /*

@@ -1117,7 +1117,7 @@ status 124"
 		gone "$pid"
 		there_is_no_pidfile
 		run -4 "${without[@]}" -s 20 -p "$T/app.pid" target exit 7
-		run -124 "${without[@]}" -s 20 -t 0.3 -p "$T/app.pid" sh -c 'sleep 600 & wait'
+		run -124 "${without[@]}" --notify -t 0.3 -p "$T/app.pid" sh -c 'sleep 600 & wait'
 		wait_until 10 there_is_no_pidfile
 		expect "$(ours)" ""
 	done

@@ -27,10 +27,11 @@
  *   - whoever writes or removes a pidfile has its write lock; the daemon keeps a read lock, on
  *     a read-only fd.
  *
- * The file goes from leaves to main(). Read a start from start(): launch() forks and listens,
- * detach() and become_daemon() are what the children do, await_ready_or_die() is --notify and the
- * like. pidfile_look() and pidfile_take() are the two sides of the lock; --status and its kin
- * are control_status() and its neighbours. Every system that differs is behind a shim.
+ * This file tells the story of a start: read it from start(), which is near its end. Each idea below it
+ * has a room of its own in src/, whose header says what it promises: src/launcher.h forks and listens,
+ * src/daemon.h is what the children do, src/readiness.h waits until the daemon is ready,
+ * src/pidfile.h has the two sides of the lock, src/control.h has --status, --stop and --signal. What
+ * differs between systems is behind src/system.h.
  *
  * References: PEP 3143; daemon(7); Stevens, Fenner, Rudoff, "UNIX Network Programming", 13.4;
  * fcntl_locking(2).
@@ -75,8 +76,6 @@
 #include <unistd.h>
 
 #define VERSION "1.0.0"
-
-/* ---- A start, from its options to its verdict ---------------------------------------------- */
 
 /* Complains if it cannot. */
 static bool print_pid(pid_t pid)
@@ -123,6 +122,11 @@ static void check_paths(const struct plan *plan)
 	const struct options *opt = plan->opt;
 	struct stat status;
 
+	/* pid_namespaces(7): the kernel would kill the daemon as soon as we exit. */
+	if (plan->launcher == 1 && !opt->foreground)
+		die(EXIT_SETUP, "%s",
+			"cannot detach: this is the first process of a PID namespace, which ends "
+			"with it: use -f");
 	if (is_file(opt, STDIN_FILENO) && access(opt->stream[STDIN_FILENO], R_OK) == -1)
 		die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[STDIN_FILENO], strerror(errno));
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
@@ -176,15 +180,6 @@ static _Noreturn void start_in_foreground(struct plan *plan)
 	become_daemon(plan);
 }
 
-/* pid_namespaces(7): the kernel would kill the daemon as soon as we exit. */
-static void refuse_to_detach_as_first(const struct plan *plan)
-{
-	if (plan->launcher == 1 && !plan->opt->foreground)
-		die(EXIT_SETUP, "%s",
-			"cannot detach: this is the first process of a PID namespace, which ends "
-			"with it: use -f");
-}
-
 /* The daemon is up, but we cannot say so: it is ended. */
 static _Noreturn void give_up(const struct options *opt, const struct identity *id,
 	const struct family *family)
@@ -217,9 +212,101 @@ static struct objects objects_of(const struct options *opt)
 		.command = opt->name};
 }
 
+/* What only the caller's fds can be wrong with. The number of --notify-fd is taken, so that no file of ours gets it. */
+static void check_fds(const struct options *opt, unsigned int missing_fds)
+{
+	if (opt->notify_fd != -1 && fcntl(opt->notify_fd, F_GETFD) == -1 &&
+		dup2(STDIN_FILENO, opt->notify_fd) == -1)
+		die(EXIT_SETUP, "cannot use file descriptor %d: %s", opt->notify_fd,
+			strerror(errno));
+	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
+		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
+}
+
+/* Looks up users and groups, prepares the environment, finds the command, and sets the umask. */
+static void settle_who_and_what(struct plan *plan)
+{
+	const struct options *opt = plan->opt;
+	enum step failed;
+
+	environment_clean();
+	if (has_loggers(opt)) {
+		environment_set_or_die(opt->env, opt->n_env);
+		loggers_keep_environment();
+	}
+	failed = identity_resolve(opt, &plan->id); /* which sets HOME and the like, below -E */
+	if (failed)
+		die_of_step(&plan->objects, failed, errno);
+	environment_set_or_die(opt->env, opt->n_env);
+	if (!opt->root)
+		plan->objects.file = plan->path;
+	failed = command_resolve(opt, plan->id.change, plan->path);
+	if (failed)
+		die_of_step(&plan->objects, failed, errno);
+	loggers_keep_umask(umask(opt->umask));
+}
+
+/*
+ * Looks at the pidfile: where it runs already, it refuses, waits, or is content. Checks that all files
+ * can be opened or made; opens the logs that exist, takes the lock of -l, opens the other logs.
+ */
+static void settle_where(struct plan *plan)
+{
+	const struct options *opt = plan->opt;
+	const bool may_wait = opt->if_running == IF_RUNNING_WAIT;
+
+	plan->instance.deadline = may_wait ? deadline_in(opt->wait) : 0;
+	if (may_wait)
+		check_paths(plan); /* not only after the wait */
+	if (opt->pidfile)
+		instance_settle(&plan->instance);
+	check_paths(plan);
+	if (opt->pidfile)
+		pidfile_name_draft(plan->draft, opt->pidfile);
+	streams_open_or_die(opt, &plan->streams, false);
+	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile))) {
+		plan->flock_fd = instance_lock_or_die(&plan->instance);
+		if (may_wait)
+			streams_reopen_or_die(opt, &plan->streams);
+	}
+	streams_open_or_die(opt, &plan->streams, true);
+}
+
+/* Becomes the subreaper of what follows, and opens what the daemon is to be heard through. */
+static void prepare_to_listen(struct plan *plan, struct attempt *attempt)
+{
+	const struct options *opt = plan->opt;
+
+	become_subreaper();
+	if (waits_for_readiness(opt) || opt->print_pid || has_loggers(opt))
+		attempt->family.adopts = !has_children();
+	if (opt->notify)
+		attempt->ready_fd = notify_open_or_die(opt->root, &plan->id);
+	if (opt->notify_fd != -1)
+		attempt->ready_fd = notify_pipe_or_die(&plan->ready_write_fd);
+}
+
+/* The daemon has been executed: returns once it is up, and our caller has been told what it wants to know. */
+static void await_up_or_die(const struct plan *plan, const struct attempt *attempt)
+{
+	const struct options *opt = plan->opt;
+
+	if (plan->ready_write_fd != -1)
+		close(plan->ready_write_fd); /* with ours open, the daemon's close would not be seen */
+	if (waits_for_readiness(opt))
+		await_ready_or_die(opt, &attempt->family, &plan->streams, plan->id.uid,
+			attempt->ready_fd);
+	/* An interrupt has come by now only if a message or the PID could not be written. */
+	if (interrupted_by || loggers_ended(0, "before the daemon was up") ||
+		(opt->print_pid && !print_pid(attempt->family.daemon)))
+		give_up(opt, &plan->id, &attempt->family);
+	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt->family.daemon);
+	loggers_let_go();
+}
+
+/* The steps are those of the manual's "detach sequence", in its order. */
 static int start(const struct options *opt, unsigned int missing_fds)
 {
-	const bool waits = waits_for_readiness(opt);
 	struct plan plan = {.opt = opt,
 		.objects = objects_of(opt),
 		.streams = {.fd = {-1, -1, -1}, .log_size = {-1, -1, -1}},
@@ -229,78 +316,25 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		.ready_write_fd = -1,
 		.launcher = getpid(),
 		.instance = {.opt = opt, .objects = &plan.objects, .user = &plan.id.uid}};
-	struct attempt attempt = {.family = {.daemon = 0}};
-	enum step failed;
-	int ready_fd = -1;
+	struct attempt attempt = {.ready_fd = -1};
 
-	refuse_to_detach_as_first(&plan);
-	/* The number is taken, so that no file that we open gets it. */
-	if (opt->notify_fd != -1 && fcntl(opt->notify_fd, F_GETFD) == -1 &&
-		dup2(STDIN_FILENO, opt->notify_fd) == -1)
-		die(EXIT_SETUP, "cannot use file descriptor %d: %s", opt->notify_fd,
-			strerror(errno));
-	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
-		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
-	plan.instance.deadline = opt->if_running == IF_RUNNING_WAIT ? deadline_in(opt->wait) : 0;
-	environment_clean();
-	if (has_loggers(opt)) {
-		environment_set_or_die(opt->env, opt->n_env);
-		loggers_keep_environment();
-	}
-	failed = identity_resolve(opt, &plan.id); /* which sets HOME and the like, below -E */
-	if (failed)
-		die_of_step(&plan.objects, failed, errno);
-	environment_set_or_die(opt->env, opt->n_env);
-	if (!opt->root)
-		plan.objects.file = plan.path;
-	failed = command_resolve(opt, plan.id.change, plan.path);
-	if (failed)
-		die_of_step(&plan.objects, failed, errno);
-	loggers_keep_umask(umask(opt->umask));
-	if (opt->if_running == IF_RUNNING_WAIT)
-		check_paths(&plan); /* not only after the wait */
-	if (opt->pidfile)
-		instance_settle(&plan.instance);
-	check_paths(&plan);
-	if (opt->pidfile)
-		pidfile_name_draft(plan.draft, opt->pidfile);
-	streams_open_or_die(opt, &plan.streams, false);
-	if (opt->lockfile && !(opt->pidfile && same_path(opt->pidfile, opt->lockfile))) {
-		plan.flock_fd = instance_lock_or_die(&plan.instance);
-		if (opt->if_running == IF_RUNNING_WAIT)
-			streams_reopen_or_die(opt, &plan.streams);
-	}
-	streams_open_or_die(opt, &plan.streams, true);
+	check_fds(opt, missing_fds);
+	settle_who_and_what(&plan);
+	settle_where(&plan);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a pidfile beyond RLIMIT_FSIZE is an error like any other */
-	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would process_reap our children unseen */
-	if (!opt->foreground) {
-		become_subreaper();
-		if (waits || opt->print_pid || has_loggers(opt))
-			attempt.family.adopts = !has_children();
-		if (opt->notify)
-			ready_fd = notify_open_or_die(opt->root, &plan.id);
-		if (opt->notify_fd != -1)
-			ready_fd = notify_pipe_or_die(&plan.ready_write_fd);
-	}
+	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would reap our children unseen */
+	if (!opt->foreground)
+		prepare_to_listen(&plan, &attempt);
 	if (has_loggers(opt))
 		loggers_start_or_die(opt, &plan.streams);
 	if (opt->foreground)
 		start_in_foreground(&plan);
 	while (!launch(&plan, &attempt)) {
-		instance_settle(&plan.instance);
+		instance_settle(&plan.instance); /* another starter was faster */
 		streams_reopen_or_die(opt, &plan.streams);
 	}
-	if (plan.ready_write_fd != -1)
-		close(plan.ready_write_fd); /* or else the daemon's close would not be seen */
-	if (waits)
-		await_ready_or_die(opt, &attempt.family, &plan.streams, plan.id.uid, ready_fd);
-	/* An interrupt has come by now only if a message or the PID could not be written. */
-	if (interrupted_by || loggers_ended(0, "before the daemon was up") ||
-		(opt->print_pid && !print_pid(attempt.family.daemon)))
-		give_up(opt, &plan.id, &attempt.family);
-	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt.family.daemon);
-	loggers_let_go();
+	await_up_or_die(&plan, &attempt);
 	return EXIT_UP;
 }
 

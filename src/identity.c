@@ -178,7 +178,8 @@ enum step identity_resolve(const struct options *opt, struct identity *id)
 			opt->user, opt->user);
 	identity_groups(id, user);
 	same = id->uid == geteuid() && id->gid == getegid();
-	id->change = !same || !has_groups(id);
+	/* Who is not root cannot set groups; to become oneself, that is no reason to fail. */
+	id->change = !same || (geteuid() == 0 && !has_groups(id));
 	if (!id->change || may_set_groups() == 0)
 		return STEP_DONE;
 	return same ? STEP_GROUPS : STEP_USER;

@@ -16,6 +16,7 @@
 struct attempt {
 	struct family family;  /* its daemon is 0 if none was born */
 	struct report failure; /* the step that failed; STEP_DONE if none has reported */
+	int ready_fd;	       /* our end of --notify or --notify-fd; -1: none */
 };
 
 /* Settles which fds the daemon keeps: those of -k, of --notify-fd and of -l. */

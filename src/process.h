@@ -35,7 +35,7 @@ bool process_is_younger(pid_t pid, const struct stat *file);
 /*
  * End of file alone is no proof: a child that is killed closes the channel as well, and before
  * it can be waited for. Linux keeps a flag from fork to exec, also for a zombie, and a zombie
- * it stays until we, its subreaper, process_reap it. Where the flag cannot be read, the end of file
+ * it stays until we, its subreaper, reap it. Where the flag cannot be read, the end of file
  * without a report is taken for exec: only a SIGKILL in the last microseconds makes that wrong.
  */
 bool process_has_execed(pid_t pid);

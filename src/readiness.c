@@ -293,7 +293,7 @@ static void hear_last_words(struct readiness *r)
 static _Noreturn void fail_the_start(struct readiness *r, enum verdict verdict)
 {
 	r->waited = clock_read(CLOCK_MONOTONIC) - r->begun;
-	/* Asked for now, since the end of its family may process_reap it. */
+	/* Asked for now, since the end of its family may reap it. */
 	if (waitid(P_PID, (id_t)r->family->daemon, &r->death, WEXITED | WNOHANG | WNOWAIT) == -1)
 		r->death.si_pid = 0;
 	if (r->watch_fd != -1)

@@ -163,7 +163,7 @@ syscalls() {
 # As on an old kernel. The tracer stays with the daemon, but as its child (-D), so that the caller returns.
 without_close_range() {
 	need strace
-	caller=(strace -D -f -qq -o "$T/trace" -e trace=close_range -e inject=close_range:error=ENOSYS "$@")
+	caller=(strace -D -f --seccomp-bpf -qq -o "$T/trace" -e trace=close_range -e inject=close_range:error=ENOSYS "$@")
 }
 
 # bats test_tags=no-valgrind

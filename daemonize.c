@@ -38,6 +38,7 @@
  */
 #include "src/features.h"
 
+#include "src/checks.h"
 #include "src/clock.h"
 #include "src/command.h"
 #include "src/control.h"
@@ -62,123 +63,14 @@
 #include "src/system.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define VERSION "1.0.0"
-
-/* Complains if it cannot. */
-static bool print_pid(pid_t pid)
-{
-	char text[16];
-	int size = snprintf(text, sizeof text, "%ld\n", (long)pid);
-
-	if (write_or_give_up(STDOUT_FILENO, text, (size_t)size) == size)
-		return true;
-	if (!interrupted_by)
-		complain("cannot print the PID: %s", strerror(errno));
-	return false;
-}
-
-/* What we write to must not be what we are to execute: "-p app ./app". */
-static void not_the_command_or_die(const struct plan *plan, const char *path)
-{
-	const struct options *opt = plan->opt;
-	char inside[PATH_MAX] = "";
-
-	if (opt->root && strchr(opt->command[0], '/'))
-		snprintf(inside, sizeof inside, "%s/%s", opt->root, opt->command[0]);
-	if (same_path(path, opt->root ? inside : plan->path))
-		die_usage("'%s' is the command", path);
-}
-
-/* From a directory outside, openat(2) leads out of the root directory of -R. */
-static void check_kept_fds(const struct options *opt)
-{
-	static const char message[] =
-		"cannot keep file descriptor %d: with -R, it must not be a directory";
-
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (opt->stream[fd] && !strcmp(opt->stream[fd], "-") && is_directory(fd))
-			die(EXIT_SETUP, message, fd);
-	for (size_t i = 0; i < opt->keep.count; i++)
-		if (is_directory(opt->keep.fd[i]))
-			die(EXIT_SETUP, message, opt->keep.fd[i]);
-}
-
-/* All that can fail in front of the user, before anything on disk has changed. */
-static void check_paths(const struct plan *plan)
-{
-	const struct options *opt = plan->opt;
-	struct stat status;
-
-	/* pid_namespaces(7): the kernel would kill the daemon as soon as we exit. */
-	if (plan->launcher == 1 && !opt->foreground)
-		die(EXIT_SETUP, "%s",
-			"cannot detach: this is the first process of a PID namespace, which ends "
-			"with it: use -f");
-	if (is_file(opt, STDIN_FILENO) && access(opt->stream[STDIN_FILENO], R_OK) == -1)
-		die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[STDIN_FILENO], strerror(errno));
-	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-		if (is_file(opt, i) && opt->pidfile && same_path(opt->stream[i], opt->pidfile))
-			die_usage("'%s' is the pidfile", opt->stream[i]);
-	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
-		if (is_file(opt, i)) {
-			not_the_command_or_die(plan, opt->stream[i]);
-			path_writable_or_die("log", opt->stream[i]);
-			check_disk_or_die(opt->stream[i], opt->truncate);
-		}
-	if (opt->pidfile) {
-		not_the_command_or_die(plan, opt->pidfile);
-		path_writable_or_die("pidfile", opt->pidfile);
-	}
-	if (opt->lockfile && access(opt->lockfile, R_OK) == -1)
-		path_writable_or_die("lock file", opt->lockfile);
-	if (opt->root)
-		check_kept_fds(opt);
-	errno = ENOTDIR;
-	if (opt->root && (stat(opt->root, &status) == -1 || !S_ISDIR(status.st_mode)))
-		die_of_step(&plan->objects, STEP_CHROOT, errno);
-	if (!opt->root && opt->directory &&
-		(stat(opt->directory, &status) == -1 ? !may_enter_later(&plan->id, errno)
-						     : !S_ISDIR(status.st_mode)))
-		die_of_step(&plan->objects, STEP_CHDIR, errno);
-}
-
-static _Noreturn void start_in_foreground(struct plan *plan)
-{
-	char parent[PATH_MAX];
-
-	prepare_keep(plan);
-	/* Kept from the close of all fds; exec closes them. */
-	diagnostics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (diagnostics.fd == -1)
-		diagnostics.fd = STDERR_FILENO;
-	else
-		fds_insert(&plan->keep, diagnostics.fd);
-	if (plan->opt->pidfile) {
-		path_parent(parent, plan->opt->pidfile);
-		plan->pidfile_parent_fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (plan->pidfile_parent_fd == -1)
-			die_of_step(&plan->objects, STEP_PIDFILE_OPEN, errno);
-		fds_insert(&plan->keep, plan->pidfile_parent_fd);
-	}
-	if (plan->opt->print_pid && !print_pid(getpid()))
-		exit(EXIT_SETUP);
-	if (plan->opt->pidfile)
-		process_name_starting();
-	become_daemon(plan);
-}
 
 /* The daemon is up, but we cannot say so: it is ended. */
 static _Noreturn void give_up(const struct options *opt, const struct identity *id,
@@ -210,17 +102,6 @@ static struct objects objects_of(const struct options *opt)
 		.directory = opt->directory ? opt->directory : "/",
 		.user = opt->user ? opt->user : opt->group,
 		.command = opt->name};
-}
-
-/* What only the caller's fds can be wrong with. The number of --notify-fd is taken, so that no file of ours gets it. */
-static void check_fds(const struct options *opt, unsigned int missing_fds)
-{
-	if (opt->notify_fd != -1 && fcntl(opt->notify_fd, F_GETFD) == -1 &&
-		dup2(STDIN_FILENO, opt->notify_fd) == -1)
-		die(EXIT_SETUP, "cannot use file descriptor %d: %s", opt->notify_fd,
-			strerror(errno));
-	if (opt->print_pid && missing_fds & 1U << STDOUT_FILENO)
-		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
 }
 
 /* Looks up users and groups, prepares the environment, finds the command, and sets the umask. */
@@ -257,10 +138,11 @@ static void settle_where(struct plan *plan)
 
 	plan->instance.deadline = may_wait ? deadline_in(opt->wait) : 0;
 	if (may_wait)
-		check_paths(plan); /* not only after the wait */
+		check_paths(opt, &plan->objects, &plan->id,
+			plan->path); /* not only after the wait */
 	if (opt->pidfile)
 		instance_settle(&plan->instance);
-	check_paths(plan);
+	check_paths(opt, &plan->objects, &plan->id, plan->path);
 	if (opt->pidfile)
 		pidfile_name_draft(plan->draft, opt->pidfile);
 	streams_open_or_die(opt, &plan->streams, false);
@@ -298,7 +180,7 @@ static void await_up_or_die(const struct plan *plan, const struct attempt *attem
 			attempt->ready_fd);
 	/* An interrupt has come by now only if a message or the PID could not be written. */
 	if (interrupted_by || loggers_ended(0, "before the daemon was up") ||
-		(opt->print_pid && !print_pid(attempt->family.daemon)))
+		(opt->print_pid && !tell_pid(attempt->family.daemon)))
 		give_up(opt, &plan->id, &attempt->family);
 	verbose("'%s' is up (pid %ld)", opt->name, (long)attempt->family.daemon);
 	loggers_let_go();
@@ -318,7 +200,7 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		.instance = {.opt = opt, .objects = &plan.objects, .user = &plan.id.uid}};
 	struct attempt attempt = {.ready_fd = -1};
 
-	check_fds(opt, missing_fds);
+	check_caller(opt, missing_fds);
 	settle_who_and_what(&plan);
 	settle_where(&plan);
 	signal(SIGPIPE, SIG_IGN);
@@ -329,20 +211,13 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	if (has_loggers(opt))
 		loggers_start_or_die(opt, &plan.streams);
 	if (opt->foreground)
-		start_in_foreground(&plan);
+		launch_in_foreground(&plan);
 	while (!launch(&plan, &attempt)) {
 		instance_settle(&plan.instance); /* another starter was faster */
 		streams_reopen_or_die(opt, &plan.streams);
 	}
 	await_up_or_die(&plan, &attempt);
 	return EXIT_UP;
-}
-
-/* Dies if we run with another's privileges: a start would make anybody root, a stop reach anybody's daemon. */
-static void refuse_set_user_id(void)
-{
-	if (getuid() != geteuid() || getgid() != getegid())
-		die(EXIT_SETUP, "%s", "will not run set-user-ID or set-group-ID");
 }
 
 int main(int argc, char **argv)
@@ -353,7 +228,7 @@ int main(int argc, char **argv)
 	options_parse(&opt, argc, argv); /* opens nothing */
 	missing_fds = ensure_standard_fds();
 	if (opt.mode != MODE_HELP && opt.mode != MODE_VERSION)
-		refuse_set_user_id();
+		check_set_user_id();
 	switch (opt.mode) {
 	case MODE_HELP: return print_or_die(options_help);
 	case MODE_VERSION: return print_or_die("daemonize " VERSION "\n");

@@ -5,9 +5,11 @@
 #include "daemon.h"
 #include "descriptors.h"
 #include "family.h"
+#include "interrupts.h"
 #include "loggers.h"
 #include "notify.h"
 #include "options.h"
+#include "paths.h"
 #include "pidfile.h"
 #include "process.h"
 #include "say.h"
@@ -15,9 +17,13 @@
 #include "system.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -25,7 +31,8 @@
 
 enum { OUR_FDS = 3 }; /* at most, to be kept besides those of -k */
 
-void prepare_keep(struct plan *plan)
+/* Settles which fds the daemon keeps: those of -k, of --notify-fd and of -l. */
+static void prepare_keep(struct plan *plan)
 {
 	static int few[OUR_FDS];
 	const struct options *opt = plan->opt;
@@ -146,4 +153,41 @@ void bury(const char *pidfile, uid_t user, const struct family *family)
 		pidfile_remove(pidfile, &user, family->daemon);
 	notify_unbind();
 	loggers_end();
+}
+
+bool tell_pid(pid_t pid)
+{
+	char text[16];
+	int size = snprintf(text, sizeof text, "%ld\n", (long)pid);
+
+	if (write_or_give_up(STDOUT_FILENO, text, (size_t)size) == size)
+		return true;
+	if (!interrupted_by)
+		complain("cannot print the PID: %s", strerror(errno));
+	return false;
+}
+
+_Noreturn void launch_in_foreground(struct plan *plan)
+{
+	char parent[PATH_MAX];
+
+	prepare_keep(plan);
+	/* Kept from the close of all fds; exec closes them. */
+	diagnostics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (diagnostics.fd == -1)
+		diagnostics.fd = STDERR_FILENO;
+	else
+		fds_insert(&plan->keep, diagnostics.fd);
+	if (plan->opt->pidfile) {
+		path_parent(parent, plan->opt->pidfile);
+		plan->pidfile_parent_fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (plan->pidfile_parent_fd == -1)
+			die_of_step(&plan->objects, STEP_PIDFILE_OPEN, errno);
+		fds_insert(&plan->keep, plan->pidfile_parent_fd);
+	}
+	if (plan->opt->print_pid && !tell_pid(getpid()))
+		exit(EXIT_SETUP);
+	if (plan->opt->pidfile)
+		process_name_starting();
+	become_daemon(plan);
 }

@@ -19,16 +19,22 @@ struct attempt {
 	int ready_fd;	       /* our end of --notify or --notify-fd; -1: none */
 };
 
-/* Settles which fds the daemon keeps: those of -k, of --notify-fd and of -l. */
-void prepare_keep(struct plan *plan);
-
 /*
  * Starts the daemon; true once it has exec'd, with all signals blocked; false if another starter
  * was faster. Signals wait: a Ctrl-C must not leave a daemon behind that nobody has heard of.
  */
 bool launch(struct plan *plan, struct attempt *attempt);
 
-/* Until now the zombie has kept its numbers from being another's. */
+/* With -f: this process becomes the daemon. */
+__attribute__((noreturn)) void launch_in_foreground(struct plan *plan);
+
+/* Prints it on standard output, for -P. False, and said why, if it cannot. */
+bool tell_pid(pid_t pid);
+
+/*
+ * After the end of a daemon that is not up: reaps what is left, and removes its pidfile, its socket,
+ * and its log commands. Until now the zombie has kept its numbers from being another's.
+ */
 void bury(const char *pidfile, uid_t user, const struct family *family);
 
 #endif

@@ -138,11 +138,11 @@ static void settle_where(struct plan *plan)
 
 	plan->instance.deadline = may_wait ? deadline_in(opt->wait) : 0;
 	if (may_wait)
-		check_paths(opt, &plan->objects, &plan->id,
-			plan->path); /* not only after the wait */
+		check_paths(opt, &plan->objects, &plan->id, plan->path,
+			plan->launcher); /* not only after the wait */
 	if (opt->pidfile)
 		instance_settle(&plan->instance);
-	check_paths(opt, &plan->objects, &plan->id, plan->path);
+	check_paths(opt, &plan->objects, &plan->id, plan->path, plan->launcher);
 	if (opt->pidfile)
 		pidfile_name_draft(plan->draft, opt->pidfile);
 	streams_open_or_die(opt, &plan->streams, false);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 void check_set_user_id(void)
@@ -60,12 +61,12 @@ static void check_kept_fds(const struct options *opt)
 }
 
 void check_paths(const struct options *opt, const struct objects *objects,
-	const struct identity *id, const char *path)
+	const struct identity *id, const char *path, pid_t launcher)
 {
 	struct stat status;
 
 	/* pid_namespaces(7): the kernel would kill the daemon as soon as we exit. */
-	if (getpid() == 1 && !opt->foreground)
+	if (launcher == 1 && !opt->foreground)
 		die(EXIT_SETUP, "%s",
 			"cannot detach: this is the first process of a PID namespace, which ends "
 			"with it: use -f");

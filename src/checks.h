@@ -10,6 +10,8 @@
 #include "options.h"
 #include "steps.h"
 
+#include <sys/types.h>
+
 /* Whether we run with another's privileges: a start would make anybody root, a stop reach anybody's daemon. */
 void check_set_user_id(void);
 
@@ -19,8 +21,11 @@ void check_set_user_id(void);
  */
 void check_caller(const struct options *opt, unsigned int missing);
 
-/* All files and directories that the options name; `path` is the command's file, if it is known yet. */
+/*
+ * All files and directories that the options name. `path` is the command's file, empty inside of
+ * --chroot. And the launcher: as the first process of a PID namespace it cannot detach.
+ */
 void check_paths(const struct options *opt, const struct objects *objects,
-	const struct identity *id, const char *path);
+	const struct identity *id, const char *path, pid_t launcher);
 
 #endif

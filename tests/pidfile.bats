@@ -1022,7 +1022,7 @@ rotated_meanwhile() {
 @test "--ok-if-running waits for a start that is still in its exec, and starts it if that fails" {
 	need strace
 	for option in --truncate -f; do
-		rm -f "$report"
+		rm -f "$report" app.pid
 		strace -qq -f -o /dev/null -e trace=execve -e inject=execve:error=EACCES:delay_enter=2500000:when=1 \
 			"$T/bin/daemonize" $option -p "$T/app.pid" /bin/true 3>&- 2>said &
 		strace=$!

@@ -151,10 +151,14 @@ static bool notify_bind_file(int fd, const char *root, const struct identity *id
 	const char *const places[] = {"/run", "/var/run", own, "/tmp"};
 	char place[PATH_MAX], shared[PATH_MAX] = "";
 
+	if (strlen(root) >= SOCKET_PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
 		if (!places[i] || *places[i] != '/')
 			continue;
-		snprintf(shared, sizeof shared, "%.*s%s", SOCKET_PATH_MAX, root, places[i]);
+		snprintf(shared, sizeof shared, "%s%s", root, places[i]);
 		if (notify_bind_below(fd, root, id, shared, address))
 			return true;
 	}

@@ -761,12 +761,17 @@ except (OSError, ValueError):
 	[ ! -e "$(dirname "$(field env.NOTIFY_SOCKET)")" ]
 }
 
+# jailed PATTERN: so it is with --chroot, and no stranger can take it.
+jailed() {
+	socket_is "$1" -R "$T/root" -u nobody -m 077
+	nobody_takes "$T/root"
+}
+
 # bats test_tags=needs:native
 @test "with --chroot the socket is where only root can make names, also when it is gone" {
 	need_root
 	need python3
 	root_with_target
-	jailed() { socket_is "$1" -R "$T/root" -u nobody && nobody_takes "$T/root"; }
 	jailed '/tmp/daemonize.??????/notify'
 	mkdir "$T/root/run"
 	jailed '/run/daemonize.??????/notify'
@@ -790,7 +795,6 @@ except (OSError, ValueError):
 	need python3
 	root_with_target
 	chmod 1777 "$T/root/tmp"
-	jailed() { socket_is "$1" -R "$T/root" -u nobody -m 077 && nobody_takes "$T/root"; }
 	jailed '/tmp/daemonize-0/daemonize.??????/notify'
 	jailed '/tmp/daemonize-0/daemonize.??????/notify'
 	expect "$(ls -A "$T/root/tmp")" daemonize-0
@@ -813,12 +817,15 @@ except (OSError, ValueError):
 	socket_is '@*' -R "$T/root" -u nobody
 	rmdir "$T/root/tmp"
 	mkdir "$T/root/run"
-	deep=$T/root/$(printf '%090d' 0)
-	mkdir -p "$deep"
-	mv "$T/root/"[!0]* "$deep"
-	"$T/bin/daemonize" --notify -t 20 -R "$deep" /target notify READY=1 /pub/report
-	reported "$deep/pub/report"
-	expect "$(field env.NOTIFY_SOCKET "$deep/pub/report")" '@*'
+	# A socket's path has 107 characters at most.
+	for length in 66 90; do
+		deep=$T/$(printf "%0${length}d" 0)
+		cp -r "$T/root" "$deep"
+		rm "$deep/pub/report"
+		"$T/bin/daemonize" --notify -t 20 -R "$deep" /target notify READY=1 /pub/report
+		reported "$deep/pub/report"
+		expect "$(field env.NOTIFY_SOCKET "$deep/pub/report")" '@*'
+	done
 }
 
 @test "XDG_RUNTIME_DIR is for an ordinary user's socket, if nobody else can write there" {
@@ -1091,7 +1098,7 @@ fewest_fds() {
 	need_root
 	cp "$(command -v setpriv)" "$T/bin/become"
 	chmod 4755 "$T/bin/become"
-	fails 124 "daemonize: gave up waiting: * cannot be ended" timeout -s KILL 20 setpriv --reuid=nobody \
+	XDG_RUNTIME_DIR=$T/nobody fails 124 "daemonize: gave up waiting: * cannot be ended" timeout -s KILL 20 setpriv --reuid=nobody \
 		--clear-groups -- daemonize --notify -t 0.5 become --reuid=0 target dump "$report"
 	reported "$report"
 	expect "$stderr" "* pid $pid cannot be ended"

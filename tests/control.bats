@@ -749,6 +749,32 @@ spared() {
 	done
 }
 
+@test "a pidfile with a time in the future is believed with its lock" {
+	up
+	touch -d '+10 minutes' "$T/app.pid"
+	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" true
+	silent daemonize --ok-if-running -p "$T/app.pid" true
+	silent daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+}
+
+# bats test_tags=needs:native,needs:proc
+@test "what the kernel says is a thread of its own is nobody's daemon" {
+	need_root
+	need unshare
+	bystander
+	awk '{ $9 = or($9, 0x200000); print }' "/proc/$other/stat" 2>/dev/null >stat ||
+		perl -lane '$F[8] |= 0x200000; print "@F"' "/proc/$other/stat" >stat
+	echo "$other" >"$T/app.pid"
+	status_is 0 "running (pid $other)"
+	seen_so() { unshare --mount -- sh -c 'mount --bind stat "/proc/$0/stat" && exec daemonize "$@"' "$other" "$@"; }
+	unshare --mount -- mount --bind stat "/proc/$other/stat" || skip "needs to mount over a file of /proc"
+	run -1 seen_so --status -p "$T/app.pid"
+	expect "$output" "not running, stale pidfile"
+	run -1 seen_so --signal KILL -p "$T/app.pid"
+	lives "$other"
+}
+
 # bats test_tags=needs:proc
 @test "a thread of the kernel's is nobody's daemon" {
 	kernel=$(grep -lE '^[0-9]+ \(.*\) . 2 0 0 0' /proc/[0-9]*/stat | head -n 1 | cut -d/ -f3)
@@ -872,8 +898,9 @@ at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 # ---- A lock that says that a dead process has it, whose PID is another's by now ----
 
 # The kernel says so only in the first PID namespace, which we share: so another may get the PID before us.
+need_first_namespace() { need_root && { [ "$(cat /proc/2/comm)" = kthreadd ] || skip "needs the first PID namespace"; }; }
+
 recycle_here() {
-	[ "$(cat /proc/2/comm)" = kthreadd ] || skip "needs the first PID namespace"
 	for _ in {1..200}; do
 		echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
 		"$T/bin/target" dump "$T/pub/recycled" 3>&- &
@@ -902,7 +929,7 @@ not_its_daemon() {
 }
 
 @test "who got the PID of a daemon whose lock lives on in a child of it is not signalled" {
-	need_root
+	need_first_namespace
 	daemonize -u nobody -p "$T/app.pid" target leavelock "$report"
 	reported "$report"
 	wait_until 10 test ! -e "/proc/$pid"
@@ -914,7 +941,7 @@ not_its_daemon() {
 }
 
 @test "who got the PID of one that has locked a stranger's pidfile, and ended, is not signalled" {
-	need_root
+	need_first_namespace
 	up
 	ended_by_kill "$pid"
 	as_nobody target ghostlock "$T/app.pid" "$T/pub/ghost" 3>&- &
@@ -924,6 +951,22 @@ not_its_daemon() {
 	recycle_here "$ghost"
 	lacks proc || not_its_daemon "$ghost"
 	run -1 daemonize --stop --kill-after 0 -p "$T/app.pid"
+	lives "$other"
+}
+
+# bats test_tags=needs:proc
+@test "who is named by a lock that another has is not signalled, nor waited for" {
+	written "$T/app.pid" $nobody_has
+	holder deedlock "$T/app.pid"
+	not_its_daemon "$other"
+	written "$T/app.pid" "$other"
+	not_its_daemon "$other"
+	echo $nobody_has >"$T/app.pid"
+	timeout 30 "$T/bin/daemonize" -v -w inf -p "$T/app.pid" true 2>"$T/said" 3>&- &
+	waiter=$!
+	wait_until 10 grep -q waiting "$T/said"
+	kill -KILL "$(pgrep -P "$other")"
+	wait $waiter
 	lives "$other"
 }
 

@@ -294,6 +294,15 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	done
 }
 
+@test "-f that cannot lock what it has written in place leaves nothing" {
+	long=$(printf '%0251d.pid' 0)
+	nth=$(nth fcntl F_DUPFD, daemonize -f -p "$long" true)
+	rm -f "$long"
+	cannot 1 "cannot lock pidfile '$long': Bad file descriptor" "inject=fcntl:error=EBADF:when=$nth" -- \
+		daemonize -f -p "$long" true
+	expect "$(compgen -G '0*')" ""
+}
+
 @test "-f with too few fds fails, and leaves no pidfile" {
 	for few in 4 5 6 7 8 9; do
 		status=0
@@ -349,11 +358,73 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	alive "$pid"
 }
 
+# fd_below_10 INJECTION: what --status then says of a daemon whose lock is not where locks are.
+fd_below_10() {
+	target with --nofile 10 -- daemonize -p app.pid target dump "$report"
+	reported "$report"
+	on=("/proc/$pid/fd")
+	faulty "$1" -- daemonize --status -p app.pid
+}
+
+# bats test_tags=needs:proc
+@test "a daemon some of whose fds cannot be seen runs" {
+	expect "$(fd_below_10 inject=getdents64:error=EIO)" "running (pid $(<app.pid))"
+	grep -q EIO trace
+}
+
+# bats test_tags=needs:proc
+@test "who holds the lock and was not there when the file was written is not signalled if its fds cannot be seen" {
+	: >app.pid
+	target readlock app.pid "$report" 3>&- &
+	reported "$report"
+	echo "$pid" >app.pid
+	on=("/proc/$pid/fd")
+	faulty inject=openat,open:error=EACCES -- daemonize --signal CONT -p app.pid
+	grep -q EACCES trace
+	touch -d '-1 hour' app.pid
+	expect "$(faulty inject=openat,open:error=EACCES -- daemonize --status -p app.pid)" "running (pid $pid)"
+	fails 1 "daemonize: cannot signal pid $pid: 'app.pid' is not to be believed: that process is younger, or gone" \
+		faulty inject=openat,open:error=EACCES -- daemonize --signal KILL -p app.pid
+	alive "$pid"
+}
+
+# bats test_tags=needs:proc
+@test "no more is asked of a daemon's fds than that of the lock: the others may be on a disk that does not answer" {
+	start -p app.pid
+	run -0 strace -qq -o trace daemonize --status -p app.pid
+	expect "$output" "running (pid $pid)"
+	! grep getdents trace
+}
+
 @test "a pidfile that the daemon cannot read is a failed start" {
 	on=("$T/app.pid")
 	cannot 1 "cannot read pidfile '$T/app.pid': Input/output error" inject=pread64:error=EIO -- \
 		daemonize -p "$T/app.pid" true
 	no_pidfile
+}
+
+@test "a pidfile is written in place if the directory takes no other, and for no other reason" {
+	echo stale >app.pid
+	inode=$(stat -c %i app.pid)
+	for error in EACCES EPERM EBUSY ENAMETOOLONG ENOENT; do
+		faulty inject=rename,renameat,renameat2:error=$error -- daemonize -p "$T/app.pid" sleep 600 3>&- &
+		locked() { grep -q "POSIX .* READ $(<app.pid) .*:$inode " /proc/locks; }
+		wait_until 10 locked
+		expect "$(stat -c %i app.pid):$(compgen -G 'app.pid*')" "$inode:app.pid"
+		kill "$(<app.pid)"
+		wait $! || true
+	done
+	for error in EIO ENOSPC EDQUOT EROFS; do
+		cannot 1 "cannot replace pidfile '$T/app.pid': *" inject=rename,renameat,renameat2:error=$error -- \
+			daemonize -p "$T/app.pid" true
+	done
+}
+
+@test "a pidfile written in place that has the mode that it ought to have keeps it, also where modes cannot be set" {
+	in_place
+	faulty inject=fchmod:error=EPERM -- "${as[@]}" daemonize -p "$T/app.pid" target dump "$report" 3>&- &
+	reported "$report"
+	has_the_lock
 }
 
 @test "a pidfile that cannot be written in place is a failed start" {
@@ -579,6 +650,99 @@ has_the_lock() {
 	has_the_lock
 }
 
+@test "a start in place does not wait long for another to let go of its pidfile" {
+	in_place
+	slow inject=fcntl:when=3 -p "$T/app.pid"
+	halted F_DUPFD
+	wait_until 10 grep -qx '[0-9]*' app.pid
+	target lock app.pid locked 3>&- &
+	wait_until 10 test -e locked
+	wait_until 30 test -s said
+	slow_ends 3 "daemonize: already running (pid $!)"
+	[ ! -e "$report" ]
+}
+
+@test "another who has locked a file that was written in place has won" {
+	in_place
+	slow inject=fcntl:when=3 -p "$T/app.pid"
+	halted F_DUPFD
+	wait_until 10 grep -qx '[0-9]*' app.pid
+	target readlock app.pid locked 3>&- &
+	wait_until 10 test -e locked
+	slow_ends 3 "daemonize: already running (pid $!)"
+	[ ! -e "$report" ]
+}
+
+@test "a start that gets no lock for good begins again" {
+	in_place
+	nth=$(nth fcntl F_RDLCK "${as[@]}" daemonize -f -p "$T/app.pid" true)
+	rm app.pid
+	in_place
+	# Asked for its locks, the file has none.
+	faulty "inject=fcntl:error=ENOLCK:when=$((nth - 1))" -- "${as[@]}" daemonize -f -p "$T/app.pid" target dump "$report" 3>&- &
+	reported "$report"
+	grep -q ENOLCK trace
+	has_the_lock
+}
+
+@test "a new pidfile gets the name when it is locked, and no sooner" {
+	echo stale >app.pid
+	nth=$(nth fcntl 'F_SETLK.*F_RDLCK' daemonize -f -p "$T/app.pid" true)
+	echo stale >app.pid
+	stuck "inject=fcntl:when=$nth" -f -p "$T/app.pid"
+	halted F_RDLCK
+	expect "$(cat app.pid)" stale
+}
+
+# draft: the new file that will become the pidfile.
+draft() { sed -n 's/.*"\([^"]*app[.]pid[.][0-9a-f]*\)".*/\1/p' trace | head -n 1; }
+
+@test "a file that has taken the name of the new one is not written to, or locked" {
+	for moment in O_EXCL O_RDONLY; do
+		rm -f app.pid
+		nth=$(nth openat,open "app.pid[.][0-9a-f]*\".*$moment" daemonize -f -p "$T/app.pid" true)
+		rm -f app.pid
+		echo precious >victim
+		slow "inject=openat,open:when=$nth" -f -p "$T/app.pid"
+		halted "app.pid[.][0-9a-f]*\".*$moment"
+		ln -sf "$T/victim" "$(draft)"
+		slow_ends 1 "daemonize: cannot * pidfile '$T/app.pid': *"
+		expect "$(cat victim)" precious
+		[ ! -e "$report" ]
+	done
+}
+
+@test "a daemon named by the file that was just made for the lock has won, and its file stays" {
+	on=("$T/app.pid")
+	slow inject=pread64:when=1 -f -p "$T/app.pid"
+	halted pread64
+	named
+	slow_ends 3 "daemonize: already running (pid $other)"
+	expect "$(cat app.pid)" "$other"
+}
+
+# bats test_tags=needs:proc
+@test "a daemon that ends while it is looked at has ended, and who has its lock next is told" {
+	for next in nobody another; do
+		rm -f "$report" locked
+		start -p app.pid
+		on=("/proc/$pid/stat")
+		faulty inject=openat,open:delay_enter=3000000:when=1 -- daemonize --status -p "$T/app.pid" >"$T/said" 2>&1 &
+		slow=$!
+		halted stat
+		kill -KILL "$pid"
+		wait_until 10 test ! -e "/proc/$pid"
+		if [ $next = nobody ]; then
+			slow_ends 1 "not running, stale pidfile"
+		else
+			target readlock app.pid locked 3>&- &
+			wait_until 10 test -e locked
+			slow_ends 0 "running (pid $!)"
+		fi
+		: >trace
+	done
+}
+
 @test "-f that was slower than another says who runs" {
 	on=("$T/app.pid")
 	slow inject=openat,open:when=2 -f -p "$T/app.pid"
@@ -598,6 +762,7 @@ lost_to() {
 	"${@:3}"
 	wait_until 10 grep -qs -e 'waiting for the other' -e '^pid=' "$T/said" "$report"
 	[ ! -e "$report" ]
+	expect "$(command daemonize --status -p app.pid)" "running (pid $other)"
 	kill "$other"
 	reported "$report"
 	has_the_lock

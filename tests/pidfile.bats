@@ -199,8 +199,25 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 
 @test "blanks around the number in a pidfile do not hide it" {
 	hold sleep 60
-	printf ' \t%s \n' "$held" >app.pid
-	refuses "pid $held" -p app.pid
+	for line in ' \t%s \n' '%s\r\n' '%s\t\n# the number of the server\n'; do
+		# shellcheck disable=SC2059 # a format
+		printf "$line" "$held" >app.pid
+		refuses "pid $held" -p app.pid
+	done
+}
+
+# Though the process has never called exec.
+@test "an unlocked pidfile is a daemon's, not that of a start, when it is old or its time is in the future" {
+	mkfifo fifo
+	(while :; do read -rt 600 <>"$T/fifo" || true; done) 3>&- &
+	own $!
+	echo $! >app.pid
+	older() { expect "$(($(date +%s%N) - $(date -r app.pid +%s%N) > 1100000000))" 1; }
+	wait_until 10 older
+	timeout 20 daemonize --ok-if-running -p app.pid true
+	touch -d '+1 hour' app.pid
+	fails 3 "daemonize: already running (pid $!); if that is another process*" \
+		timeout 20 daemonize --ok-if-running -p app.pid true
 }
 
 @test "the launcher's own number in a pidfile is stale" {
@@ -309,19 +326,45 @@ starts_over() {
 	alive "$held"
 }
 
-# bats test_tags=needs:proc
-@test "a process is believed that began in the same tick of the kernel's clock" {
+# begun_at PID EXPRESSION: the pidfile is of this time, in terms of begun, when the process began, and of tick.
+begun_at() {
 	need python3
-	hold sleep 60
-	echo "$held" >app.pid
-	python3 - "$held" <<-'END'
+	echo "$1" >app.pid
+	python3 - "$@" <<-'END'
 		import os, sys, time
 		tick = 10**9 // os.sysconf('SC_CLK_TCK')
 		start = int(open('/proc/' + sys.argv[1] + '/stat').read().rsplit(')', 1)[1].split()[19])
-		boot = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-		os.utime('app.pid', ns=(boot + start * tick - tick // 2,) * 2)
+		begun = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + start * tick
+		os.utime('app.pid', ns=(eval(sys.argv[2]),) * 2)
 	END
+}
+
+# bats test_tags=needs:proc
+@test "a process is believed that began in the same tick of the kernel's clock" {
+	hold sleep 60
+	begun_at "$held" 'begun - tick // 2'
 	refuses "pid $held" -p app.pid
+}
+
+# bats test_tags=needs:proc
+@test "a process is believed that began two seconds after a time of whole seconds, of which some disks know the even ones" {
+	hold sleep 60
+	begun_at "$held" '(begun // 10**9 - 1) * 10**9'
+	refuses "pid $held" -p app.pid
+	begun_at "$held" '(begun // 10**9 - 3) * 10**9'
+	again -p app.pid
+}
+
+# bats test_tags=needs:proc
+@test "a process is younger than a file of a time before all that can be counted" {
+	need_root
+	mkdir old
+	mount -t tmpfs none old
+	hold sleep 60
+	echo "$held" >old/app.pid
+	touch -d '1600-01-01' old/app.pid
+	again -p old/app.pid
+	holds "$pid" old/app.pid
 }
 
 # bats test_tags=needs:zombies
@@ -493,6 +536,7 @@ hands_off() {
 	reported "$report"
 	holds "$pid" real.pid
 	expect "$(lock_on real.pid)" "READ $pid"
+	expect "$(grep -c '^fd.[0-9]*=.*[.]pid' "$report")" 1
 	expect "$(echo *.pid*)" "app.pid real.pid"
 }
 
@@ -503,6 +547,15 @@ hands_off() {
 	echo 1234567 >&7
 	holds "$pid"
 	exec 7>&-
+}
+
+@test "a pidfile whose name or path is as long as can be is written in place" {
+	for file in "$(printf %0255d 0)" "$T$(printf '/.%.0s' {1..2048} | cut -c "-$((4095 - ${#T} - 8))" | sed 's|/$|.|')/app.pid"; do
+		again -p "$file"
+		holds "$pid" "$file"
+		refuses "pid $pid" -p "$file"
+		end_daemon
+	done
 }
 
 # bats test_tags=no-valgrind

@@ -6,6 +6,7 @@
  *   target fork FILE                     also leave a child (child=PID) that outlives me
  *   target lock LOCKFILE FILE            first take a write lock on LOCKFILE, and keep it
  *   target readlock FILE FILE            the same, with a read lock on what is there
+ *   target deedlock FILE FILE            take a read lock that says it is mine, but is a child's alone
  *   target notify MESSAGE FILE           first send MESSAGE to $NOTIFY_SOCKET, as sd_notify(3) does
  *   target send MESSAGE ...              send each of them there, then exit
  *   target flood MESSAGE                 send it there again and again, until the socket is gone
@@ -636,6 +637,17 @@ static _Noreturn void lock_as_a_ghost(const char *locked, const char *file, char
 	wait_to_be_killed();
 }
 
+/* Lives on without the lock that it took: it has a table of fds of its own by now, without the file. */
+static void deed_the_lock(const char *locked)
+{
+	take_lock(locked, F_RDLCK);
+	share_fds(live);
+	if (unshare(CLONE_FILES) == -1)
+		fail("unshare");
+	for (int fd = 3; fd < FD_BATCH; fd++)
+		close(fd);
+}
+
 static _Noreturn void hold_terminal(const char *link)
 {
 	int master = open_terminal_master();
@@ -719,6 +731,8 @@ int main(int argc, char *argv[])
 		take_lock(operand, F_WRLCK);
 	else if (strcmp(verb, "readlock") == 0)
 		take_lock(operand, F_RDLCK);
+	else if (strcmp(verb, "deedlock") == 0)
+		deed_the_lock(operand);
 	else if (strcmp(verb, "notify") == 0)
 		send_notification(operand);
 	else if (strcmp(verb, "openclose") == 0)

@@ -242,10 +242,12 @@ in_the_dark() {
 }
 
 @test "without /proc one who holds the lock of a file that names another is not signalled" {
-	echo 1 >app.pid
+	hold sleep 60
+	echo "$held" >app.pid
 	target readlock app.pid "$report" &
 	reported "$report"
-	in_the_dark 1 "daemonize: cannot signal pid $!: 'app.pid' is not to be believed*" daemonize --stop -p app.pid
+	in_the_dark 1 "daemonize: cannot signal pid $!: 'app.pid' is not to be believed: a process that it does not name has locked it" \
+		daemonize --stop -p app.pid
 	alive $!
 }
 

@@ -597,6 +597,19 @@ has_the_lock() {
 	expect "looks: $(($(grep -c F_GETLK looks) > 1))" "looks: 1"
 }
 
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "--ok-if-running gives up on a start that is not done in a minute" {
+	need faketime
+	content() { faketime -f '+0 x30' "$T/bin/daemonize" --ok-if-running -p "$T/app.pid" true; }
+	stuck inject=chdir -p "$T/app.pid"
+	halted chdir
+	fails 124 "daemonize: gave up waiting: another start (pid $(<app.pid)) is not done after 60.00 s" content
+	rm app.pid
+	target lock app.pid locked 3>&- &
+	wait_until 10 test -e locked
+	fails 124 "daemonize: gave up waiting: another start (pid $!) is not done after 60.00 s" content
+}
+
 @test "a daemon whose launcher has been killed goes on, though nobody hears what it says" {
 	slow inject=chdir -v -p "$T/app.pid"
 	halted chdir

@@ -646,6 +646,7 @@ static void deed_the_lock(const char *locked)
 		fail("unshare");
 	for (int fd = 3; fd < FD_BATCH; fd++)
 		close(fd);
+	move_fd(open("/dev/null", O_RDONLY), 10); /* where a daemon has its lock */
 }
 
 static _Noreturn void hold_terminal(const char *link)

@@ -89,7 +89,8 @@ static bool notify_bind_below(int fd, const char *root, const struct identity *i
 	memcpy(notify_directory, notify_path, sizeof notify_path);
 	notify_directory[length - (int)sizeof name] = '\0';
 	directory_fd = mkdtemp(notify_directory) ? open_private(root, notify_directory, 0) : -1;
-	memcpy(notify_path, notify_directory, strlen(notify_directory));
+	snprintf(notify_path, sizeof notify_path, "%.*s/%s", length - (int)sizeof name,
+		notify_directory, name);
 	memcpy(address->sun_path, notify_path, sizeof notify_path);
 	if (directory_fd == -1 ||
 		bind(fd, (const struct sockaddr *)address, sizeof *address) == -1) {

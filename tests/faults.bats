@@ -393,7 +393,7 @@ fd_below_10() {
 	start -p app.pid
 	run -0 strace -qq -o trace daemonize --status -p app.pid
 	expect "$output" "running (pid $pid)"
-	! grep getdents trace
+	run -1 grep getdents trace
 }
 
 @test "a pidfile that the daemon cannot read is a failed start" {

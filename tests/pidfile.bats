@@ -566,7 +566,7 @@ hands_off() {
 	dead_pid >app.pid
 	strace -qq -f -e trace=fcntl,flock -o trace daemonize -p app.pid true
 	grep -q F_SETLK trace
-	! grep F_SETLKW trace
+	run -1 grep F_SETLKW trace
 }
 
 @test "nothing but the pidfile is left beside it, by a start that succeeds, fails or is refused" {

@@ -110,11 +110,7 @@ enum step command_resolve(const struct options *opt, bool changes_user, char pat
 	return STEP_DONE;
 }
 
-/*
- * A script without "#!" is text. Not for the shell is what the kernel refuses although it has one,
- * nor a broken binary: it has a NUL byte in what would be its first line.
- */
-static bool is_text(const char *path)
+bool is_text(const char *path)
 {
 	char text[FIRST_LINE_MAX];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -32,4 +32,10 @@ enum step command_resolve(const struct options *opt, bool changes_user, char pat
  */
 void command_execute(char *path, char **command);
 
+/*
+ * A script without "#!" is text. Not for the shell is what the kernel refuses although it has one,
+ * nor a broken binary: it has a NUL byte in what would be its first line.
+ */
+bool is_text(const char *path);
+
 #endif

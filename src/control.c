@@ -11,12 +11,9 @@
 #include "steps.h"
 #include "system.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +24,6 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 #include <time.h>
-#include <unistd.h>
 
 #define STOP_TIMEOUT (10 * NANOSECONDS) /* -t of --stop */
 
@@ -39,42 +35,6 @@ struct target {
 	bool ended;
 	int status; /* the exit status for this one */
 };
-
-/* ", user www, since 2026-01-31 12:00:00 (3661 s), command: server --port 80" */
-static void describe_process(pid_t pid, char *text, size_t size)
-{
-	struct process process;
-	char path[64], command[512], since[32] = "";
-	const struct passwd *user;
-	uid_t uid;
-	time_t begun;
-	int64_t now = clock_read(CLOCK_BOOTTIME), start;
-	ssize_t length;
-	int fd;
-
-	*text = '\0';
-	snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
-	if (!process_read(pid, &process) || !process_user(pid, &uid) ||
-		(fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		return;
-	length = read(fd, command, sizeof command - 1);
-	close(fd);
-	length = length < 0 ? 0 : length;
-	for (ssize_t i = 0; i < length; i++)
-		if (iscntrl((unsigned char)command[i]))
-			command[i] = ' ';
-	while (length > 0 && command[length - 1] == ' ')
-		length--;
-	command[length] = '\0';
-	start = (int64_t)process.start * (NANOSECONDS / sysconf(_SC_CLK_TCK));
-	begun = (time_t)((clock_read(CLOCK_REALTIME) - now + start) / NANOSECONDS);
-	strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", localtime(&begun));
-	user = getpwuid(uid);
-	snprintf(path, sizeof path, "%lu", (unsigned long)uid);
-	snprintf(text, size, ", user %s, since %s (%lld s), command: %s",
-		user ? user->pw_name : path, since, (long long)((now - start) / NANOSECONDS),
-		command);
-}
 
 static int status_of(const struct options *opt, const char *path)
 {
@@ -95,7 +55,7 @@ static int status_of(const struct options *opt, const char *path)
 		return LSB_UNKNOWN;
 	}
 	if (diagnostics.verbose && owner_runs(&owner) && owner.pid)
-		describe_process(owner.pid, details, sizeof details);
+		process_describe(owner.pid, details, sizeof details);
 	size = (size_t)snprintf(line, sizeof line, "%s%s", several ? path : "",
 		several ? ": " : "");
 	if (owner_runs(&owner))

@@ -193,8 +193,7 @@ int notify_pipe_or_die(int *write_fd)
 	return ends[0];
 }
 
-/* Takes in one message, lines of NAME=VALUE: sd_notify(3). Text ends with a NUL. */
-static void notify_parse(char *text, struct notice *notice)
+void notify_parse(char *text, struct notice *notice)
 {
 	unsigned long long number;
 	char *value, *next;

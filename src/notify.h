@@ -35,6 +35,9 @@ int notify_open_or_die(const char *root, const struct identity *id);
 /* The pipe of --notify-fd: our end, and in `write_fd` the daemon's. */
 int notify_pipe_or_die(int *write_fd);
 
+/* Takes in one message, lines of NAME=VALUE: sd_notify(3). Text ends with a NUL, and is changed. */
+void notify_parse(char *text, struct notice *notice);
+
 /*
  * Takes in the next message, if it is from the daemon's user, root or us; false if there is none.
  */

@@ -36,11 +36,7 @@ static int lock_record(int fd, int command, short type, struct flock *found)
 	return result;
 }
 
-/*
- * Returns the PID in the file's first line; 0 if what is there is none; -1 if it cannot be read.
- * `pure`: there is nothing but digits, and at most a newline.
- */
-static pid_t pidfile_number(int fd, bool *pure)
+pid_t pidfile_number(int fd, bool *pure)
 {
 	char text[32];
 	ssize_t size = pread(fd, text, sizeof text - 1, 0);

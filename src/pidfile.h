@@ -52,6 +52,12 @@ struct owner {
 	struct stat status; /* the file's */
 };
 
+/*
+ * Returns the PID in the file's first line; 0 if what is there is none; -1 if it cannot be read.
+ * `pure`: there is nothing but digits, and at most a newline.
+ */
+pid_t pidfile_number(int fd, bool *pure);
+
 /* A time ahead of the clock, which was reset, says nothing. */
 bool is_in_future(const struct stat *file);
 

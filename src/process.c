@@ -6,12 +6,15 @@
 #include "paths.h"
 #include "system.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,4 +166,39 @@ bool process_has_program(pid_t pid)
 	}
 	closedir(threads);
 	return found;
+}
+
+void process_describe(pid_t pid, char *text, size_t size)
+{
+	struct process process;
+	char path[64], command[512], since[32] = "";
+	const struct passwd *user;
+	uid_t uid;
+	time_t begun;
+	int64_t now = clock_read(CLOCK_BOOTTIME), start;
+	ssize_t length;
+	int fd;
+
+	*text = '\0';
+	snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
+	if (!process_read(pid, &process) || !process_user(pid, &uid) ||
+		(fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return;
+	length = read(fd, command, sizeof command - 1);
+	close(fd);
+	length = length < 0 ? 0 : length;
+	for (ssize_t i = 0; i < length; i++)
+		if (iscntrl((unsigned char)command[i]))
+			command[i] = ' ';
+	while (length > 0 && command[length - 1] == ' ')
+		length--;
+	command[length] = '\0';
+	start = (int64_t)process.start * (NANOSECONDS / sysconf(_SC_CLK_TCK));
+	begun = (time_t)((clock_read(CLOCK_REALTIME) - now + start) / NANOSECONDS);
+	strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", localtime(&begun));
+	user = getpwuid(uid);
+	snprintf(path, sizeof path, "%lu", (unsigned long)uid);
+	snprintf(text, size, ", user %s, since %s (%lld s), command: %s",
+		user ? user->pw_name : path, since, (long long)((now - start) / NANOSECONDS),
+		command);
 }

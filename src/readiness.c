@@ -8,7 +8,6 @@
 #include "launcher.h"
 #include "notify.h"
 #include "options.h"
-#include "paths.h"
 #include "process.h"
 #include "say.h"
 #include "signals.h"
@@ -23,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -143,61 +141,6 @@ static enum verdict await_ready(struct readiness *r, const sigset_t *mask)
 	return verdict;
 }
 
-/* The last lines that this start wrote to a log, for the person who has just seen it fail. */
-static void show_log(const struct options *opt, const struct streams *streams, int number)
-{
-	enum { LINES = 10 };
-	char text[4096 + 1], line[sizeof text + sizeof "    \n"], *from;
-	int fd = open(opt->stream[number],
-		O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (opt->user ? O_NOFOLLOW : 0));
-	off_t begin = streams->log_size[number];
-	struct stat status;
-	ssize_t size = 0;
-	int lines = 0;
-
-	/* The name may mean another file by now, which is not for the user's eyes. */
-	if (fd != -1 && fstat(fd, &status) == 0 && same_file(&status, &streams->status[number]) &&
-		status.st_size > begin) {
-		if (status.st_size - begin > (off_t)sizeof text - 1)
-			begin = status.st_size - ((off_t)sizeof text - 1);
-		size = pread(fd, text, sizeof text - 1, begin);
-	}
-	if (fd != -1)
-		close(fd);
-	if (size <= 0)
-		return;
-	if (text[size - 1] == '\n')
-		size--;
-	text[size] = '\0';
-	for (from = text; from < text + size; from++)
-		if (!*from)
-			*from = '?';
-	while (from > text && (from[-1] != '\n' || ++lines < LINES))
-		from--;
-	for (char *next; from; from = next) {
-		next = strchr(from, '\n');
-		if (next)
-			*next++ = '\0';
-		make_harmless(from);
-		snprintf(line, sizeof line, "    %s\n", from);
-		if (write_or_give_up(diagnostics.fd, line, strlen(line)) == -1)
-			return;
-	}
-}
-
-/* Standard error says why, where it has said anything. */
-static void show_logs(const struct options *opt, const struct streams *streams)
-{
-	struct stat status;
-
-	for (int i = STDERR_FILENO; i >= STDOUT_FILENO; i--)
-		if (streams->log_size[i] >= 0 && stat(opt->stream[i], &status) == 0 &&
-			status.st_size > streams->log_size[i]) {
-			show_log(opt, streams, i);
-			return;
-		}
-}
-
 /* "exited with status 1 after 0.03 s", and what is known of the reason. */
 static void complain_of_death(const struct readiness *r)
 {
@@ -303,7 +246,7 @@ static _Noreturn void fail_the_start(struct readiness *r, enum verdict verdict)
 		hear_last_words(r);
 	complain_of(r, verdict);
 	if (verdict != INTERRUPTED)
-		show_logs(r->opt, r->streams);
+		streams_show(r->opt, r->streams);
 	bury(r->opt->pidfile, r->user, r->family);
 	if (verdict == INTERRUPTED)
 		die_of_signal((int)interrupted_by);

@@ -38,4 +38,10 @@ int streams_redirect(const struct streams *streams);
 /* Empties the regular files among the outputs. -1, errno set, if it cannot. */
 int streams_truncate(const struct streams *streams);
 
+/*
+ * Shows the person who has just seen a start fail the last lines that it wrote to its log: standard error
+ * says why, where it has said anything. For the launcher.
+ */
+void streams_show(const struct options *opt, const struct streams *streams);
+
 #endif

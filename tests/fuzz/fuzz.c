@@ -2,27 +2,39 @@
  * All that daemonize takes in from outside, fed with what libFuzzer makes up. FUZZ names the target,
  * one of parsers[] below: "FUZZ=notify tests/fuzz/fuzz FILE ..." repeats single inputs.
  *
- * The rooms are linked; what is still in daemonize.c has no header, so that file is included whole. That
- * nothing crashes is what the sanitizers see to; the targets say, in words of their own, what each
+ * The rooms are linked. That nothing crashes is what the sanitizers see to; the targets say, in words of their own, what each
  * parser is to make of its input. Who dies comes back here.
  */
 #include "../../src/features.h" /* memfd_create, sigabbrev_np */
 
 #include "../../src/clock.h"
+#include "../../src/command.h"
+#include "../../src/notify.h"
+#include "../../src/options.h"
+#include "../../src/pidfile.h"
+#include "../../src/process.h"
 #include "../../src/say.h"
+#include "../../src/signals.h"
+#include "../../src/steps.h"
+#include "../../src/streams.h"
+#include "../../src/system.h"
 #include "../../src/values.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
-
-int daemonize_main(int argc, char **argv);
-
-#define main daemonize_main
-#include "../../daemonize.c" // NOLINT(bugprone-suspicious-include)
-#undef main
 
 /* The linker has all calls of exit(3) and read(2), in every room, come to __wrap_. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -289,8 +301,8 @@ static void spell(struct command_line *line)
 		add_text(line, "pidfile", asked.pidfiles[i]);
 	for (size_t i = 0; i < asked.n_env; i++)
 		add_text(line, "env", asked.env[i]);
-	for (size_t i = 0; i < asked.n_keep; i++)
-		add(line, "--keep-fd=%d", asked.keep[i]);
+	for (size_t i = 0; i < asked.keep.count; i++)
+		add(line, "--keep-fd=%d", asked.keep.fd[i]);
 	add(line, "--default-signal=TSTP,TTIN,TTOU");
 	for (int i = 1; i <= SIGRTMAX; i++)
 		if (sigismember(&asked.ignore, i))
@@ -325,16 +337,17 @@ static void spell(struct command_line *line)
 /* False if it died. */
 static bool parse(int count, char **words)
 {
+	static const struct option no_options[] = {{NULL, 0, NULL, 0}};
 	char *none[] = {words[0], NULL};
 
-	free(asked.keep);
+	free(asked.keep.fd);
 	free(asked.env);
-	asked = (struct options){.keep = NULL};
+	asked = (struct options){.env = NULL};
 	diagnostics.verbose = false;
 	diagnostics.failure = EXIT_SETUP;
 	/* What it keeps of a cluster like -vx may point to words that are no more. */
 	optind = 0;
-	getopt_long(1, none, short_options, long_options, NULL);
+	getopt_long(1, none, "", no_options, NULL);
 	if (setjmp(after_exit))
 		return false;
 	may_die = true;
@@ -349,9 +362,9 @@ static void expect_sense(void)
 
 	claim(asked.umask <= 0777 && asked.startsecs != NEVER && asked.kill_after != NEVER);
 	claim(!sigismember(&asked.ignore, SIGKILL) && !sigismember(&asked.ignore, SIGSTOP));
-	for (size_t i = 0; i < asked.n_keep; i++) {
-		claim(asked.keep[i] > (i ? asked.keep[i - 1] : 2));
-		claim(fcntl(asked.keep[i], F_GETFD) != -1);
+	for (size_t i = 0; i < asked.keep.count; i++) {
+		claim(asked.keep.fd[i] > (i ? asked.keep.fd[i - 1] : 2));
+		claim(fcntl(asked.keep.fd[i], F_GETFD) != -1);
 	}
 	for (size_t i = 0; i < asked.n_env; i++)
 		claim(strcspn(asked.env[i], "=") > 0 && strchr(asked.env[i], '='));
@@ -408,28 +421,22 @@ static void fuzz_options(char *text, size_t size)
 static void fuzz_pidfile(char *text, size_t size)
 {
 	const char *first = text + strspn(text, " \t"), *digits = significant(first);
-	const char *end = first + strspn(first, "0123456789");
+	const char *last = first + strspn(first, "0123456789"), *end = last + strspn(last, " \t\r");
 	char number[16];
-	struct stat status;
-	bool good;
+	bool good, pure;
 
 	/* All blanks or digits: too far, and not to be cut short to another number. */
-	good = end > first && end - text < 31 &&
-	       (end == text + size || isspace((unsigned char)*end)) &&
+	good = last > first && end - text < 31 && (end == text + size || *end == '\n') &&
 	       at_most(digits, strspn(digits, "0123456789"), "2147483647");
 	refill(content_fd, text, size);
-	snprintf(number, sizeof number, "%ld", (long)pidfile_number(content_fd));
+	snprintf(number, sizeof number, "%ld", (long)pidfile_number(content_fd, &pure));
 	if (good)
 		claim(strlen(number) == strspn(digits, "0123456789") &&
 			!strncmp(number, digits, strlen(number)));
 	else
 		claim(!strcmp(number, "0"));
-
-	/* Whatever was there: what we write is a number and a newline, and nothing else. */
-	claim(fstat(content_fd, &status) == 0 && pidfile_write(content_fd, &status) == 0);
-	claim(fstat(content_fd, &status) == 0 && (status.st_mode & 07777) == PIDFILE_MODE);
-	snprintf(number, sizeof number, "%ld\n", (long)getpid());
-	claim(status.st_size == (off_t)strlen(number) && pidfile_number(content_fd) == getpid());
+	/* Of what is longer than is read, nothing is removed. */
+	claim(!good || pure == (first == text && last - text + (*last == '\n') == (ptrdiff_t)size));
 }
 
 /* ---- Readiness: sd_notify(3), and s6's newline ------------------------------------------------ */
@@ -474,22 +481,17 @@ static bool has_line(const char *text, const char *wanted)
 
 static void fuzz_notify(char *text, size_t size)
 {
-	static const struct options who = {.name = "name"};
-	struct plan plan = {.opt = &who};
 	const int64_t deadline = deadline_in(NANOSECONDS);
-	struct readiness r = {.deadline = deadline}, lines = {.deadline = NEVER};
+	struct notice r = {.deadline = deadline}, lines = {.deadline = NEVER};
 	const char *status, *number;
 	char text_status[sizeof r.status] = "";
 	int ends[2];
 
 	/* A datagram is cut after the last line that is whole in the program's buffer, and text at a NUL. */
 	claim(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
-	plan.ready_fd = ends[0];
 	claim(want_credentials(ends[0]) == 0);
 	claim(send(ends[1], text, size, 0) == (ssize_t)size);
-	diagnostics.verbose = true;
-	notify_receive(&plan, &r);
-	diagnostics.verbose = false;
+	claim(notify_receive(ends[0], geteuid(), &r) && !notify_receive(ends[0], geteuid(), &r));
 	close(ends[0]);
 	close(ends[1]);
 	if (size > 4095)
@@ -502,7 +504,6 @@ static void fuzz_notify(char *text, size_t size)
 	status = last_value(text, "STATUS", false);
 	snprintf(text_status, sizeof text_status, "%s", status ? status : "");
 	claim(!strcmp(r.status, text_status));
-	heard("daemonize: 'name' says: ", *r.status != '\0');
 	number = last_value(text, "ERRNO", true);
 	claim(r.error == (number ? (int)strtol(number, NULL, 10) : 0));
 	number = last_value(text, "MAINPID", true);
@@ -515,13 +516,12 @@ static void fuzz_notify(char *text, size_t size)
 
 static void fuzz_newline(char *text, size_t size)
 {
-	struct plan plan = {.ready_fd = content_fd};
-	struct readiness r = {.ready = false};
+	struct notice r = {.ready = false};
 
 	refill(content_fd, text, size);
 	claim(lseek(content_fd, 0, SEEK_SET) == 0);
 	while (!r.closed)
-		notify_read(&plan, &r);
+		notify_read(content_fd, &r);
 	claim(r.ready == (memchr(text, '\n', size) != NULL));
 }
 
@@ -569,7 +569,7 @@ static void fuzz_cmdline(char *text, size_t size)
 	static char details[1024];
 
 	feed_after(2, text, size); /* before it, twice, /proc/PID/stat */
-	describe_process(getpid(), details, sizeof details);
+	process_describe(getpid(), details, sizeof details);
 	claim(!feed.text && !strncmp(details, ", user ", 7) && strstr(details, ", command: "));
 	claim(strlen(details) < sizeof details - 1);
 	for (const char *c = details; *c; c++)
@@ -580,21 +580,21 @@ static void fuzz_cmdline(char *text, size_t size)
 
 static void fuzz_script(char *text, size_t size)
 {
-	static const struct options who = {.name = "name"};
-	static struct plan plan = {.opt = &who, .path = "/dev/null"};
+	static const char path[] = "/dev/null";
+	const struct objects who = {.command = "name", .file = path};
 	const size_t head = size < 256 ? size : 256;
 	const char *end = memchr(text, '\n', head), *line, *name = text + 2;
 	char expected[512];
 	int length;
 
 	feed_after(0, text, size);
-	claim(is_text(plan.path) == (!memchr(text, '\0', end ? (size_t)(end - text) : head) &&
-					    (size < 2 || strncmp(text, "#!", 2) != 0)));
+	claim(is_text(path) == (!memchr(text, '\0', end ? (size_t)(end - text) : head) &&
+				       (size < 2 || strncmp(text, "#!", 2) != 0)));
 
 	feed_after(0, text, size);
 	if (setjmp(after_exit) == 0) {
 		may_die = true;
-		die_without_interpreter(&plan);
+		die_of_step(&who, STEP_EXEC, ENOENT);
 	}
 	claim(died_with == EXIT_CANNOT_EXECUTE);
 	line = heard("daemonize: cannot execute 'name': its interpreter ", 1);
@@ -616,16 +616,16 @@ static void fuzz_log(char *text, size_t size)
 {
 	static char path[32], expected[1 << 13];
 	const struct options who = {.stream = {NULL, path, NULL}};
-	struct plan plan = {.opt = &who};
+	struct streams streams = {.log_size = {-1, -1, -1}};
 	size_t begin =
 		size < 2 ? 0 : (size_t)(unsigned char)text[0] * (size_t)(unsigned char)text[1];
 	size_t lines = 1, length = 0, end = size > 0 && text[size - 1] == '\n' ? size - 1 : size;
 
 	refill(content_fd, text, size);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", content_fd);
-	plan.log_size[STDOUT_FILENO] = (off_t)begin;
-	claim(fstat(content_fd, &plan.stream_status[STDOUT_FILENO]) == 0);
-	show_log(&plan, STDOUT_FILENO);
+	streams.log_size[STDOUT_FILENO] = (off_t)begin;
+	claim(fstat(content_fd, &streams.status[STDOUT_FILENO]) == 0);
+	streams_show(&who, &streams);
 	if (begin >= size) {
 		heard("", 0);
 		return;

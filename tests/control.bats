@@ -611,6 +611,14 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	gone "$pid"
 }
 
+@test "--stop by its own user, by its number, of a daemon that root has started for it" {
+	need_root
+	daemonize -u nobody -p "$T/app.pid" target closeall "$T/pub/report"
+	reported "$T/pub/report"
+	silent as_nobody daemonize --stop -p "$T/app.pid"
+	gone "$pid"
+}
+
 @test "--stop by root of an ordinary user's daemon" {
 	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
 	reported "$report"

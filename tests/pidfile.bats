@@ -523,6 +523,7 @@ hands_off() {
 		holds "$pid"
 		expect "$(lock_on app.pid)" "READ $pid"
 		expect "$(stat -c %i:%U:%a app.pid)" "$before:nobody:644"
+		expect "$(grep -F "$T/app.pid" "$report" | grep ^fd)" "fd.1[0-9]=r append=0 cloexec=0 $T/app.pid"
 		fails 3 "daemonize: already running (pid $pid)" as_nobody daemonize -p "$T/app.pid" true
 		end_daemon
 	done

@@ -942,7 +942,7 @@ loses() {
 		strace -qq -o "$T/trace" -e inject=waitid:delay_exit=2000000:when=2 daemonize -s 60 app
 }
 
-# guarded PID: next below the mapping with its stack is a page that it may not touch.
+# guarded PID: next below the mapping with its stack is a page that it may not touch; sets stack.
 guarded() {
 	local range access rest below=0 pointer low
 
@@ -950,6 +950,7 @@ guarded() {
 	while read -r range access rest; do
 		low=$((0x${range%-*}))
 		if ((pointer >= low && pointer < 0x${range#*-})); then
+			stack=$low
 			expect "$below $access" "$low rw-p"
 			return
 		fi
@@ -960,11 +961,13 @@ guarded() {
 }
 
 # bats test_tags=needs:native,needs:proc
-@test "each child that borrows the launcher's memory has a page below its stack that nobody may touch" {
+@test "each child that borrows the launcher's memory has its own stack, and a page below its stack that nobody may touch" {
 	slow inject=chdir -p "$T/app.pid"
 	halted chdir
 	guarded "$(awk '/ setsid\(/ { print $1 }' trace)"
+	middle=$stack
 	guarded "$(awk '/ chdir\(/ { print $1 }' trace)"
+	[ "$stack" != "$middle" ]
 	reported "$report"
 }
 

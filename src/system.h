@@ -1,6 +1,7 @@
 /*
  * system: what differs from system to system, and nothing else. Each function promises the same
- * everywhere, and says what it does where the system lacks it.
+ * everywhere, and says what it does where the system lacks it. Each is in one file of three:
+ * system-linux.c, system-bsd.c and system-posix.c, as system-choice.h has it.
  *
  * The launcher may call all of it, the children only system calls: all but fork_lending's own
  * stacks, list_groups and receive_from.
@@ -143,10 +144,7 @@ int list_groups(const char *user, gid_t group, gid_t *groups, int *count);
 /* setgroups(2): glibc and musl have another type. */
 int set_groups(int count, const gid_t *groups);
 
-/*
- * 0 if we may change our groups; changes nothing. Linux asks for the right before it looks at the
- * groups, of which this is none; those that we have may have no number in our user namespace.
- */
+/* 0 if we may change our groups; changes nothing. */
 int may_set_groups(void);
 
 /* What open(2) says of a symbolic link, with O_NOFOLLOW. */
@@ -158,10 +156,7 @@ int set_group_ids(gid_t gid);
 /* The same for the user. */
 int set_user_ids(uid_t uid);
 
-/*
- * libc keeps these for itself, and refuses to deal with them; but exec hands on that one is
- * ignored. In the kernel's structure, zeros are the default: sigaction(2).
- */
+/* libc keeps these for itself, and refuses to deal with them; but exec hands on that one is ignored. */
 void reset_reserved_signal(int number);
 
 #endif

@@ -710,10 +710,13 @@ leaves_none() {
 # ---- Callers who have the pidfile open themselves ----
 
 @test "an inherited fd of the pidfile does not cost the lock" {
-	# shellcheck disable=SC2094 # that is the point
-	start -p app.pid 9>app.pid 8<app.pid 10<app.pid
-	expect "$(lock_on app.pid)" "READ $pid"
-	refuses "pid $pid" -p app.pid
+	for file in app.pid "$(printf %0255d 0)"; do # which is replaced, and which is written in place
+		# shellcheck disable=SC2094 # that is the point
+		start -p "$file" 9>"$file" 8<"$file" 10<"$file"
+		expect "$(lock_on "$file")" "READ $pid"
+		refuses "pid $pid" -p "$file"
+		end_daemon
+	done
 }
 
 @test "standard streams that are the pidfile do not cost the lock" {

@@ -560,7 +560,11 @@ static void fuzz_stat(char *text, size_t size)
 	claim(process_read(getpid(), &process));
 	claim(process.state == 'S' && process.parent == real.parent);
 	claim(process.session == real.session && process.threads == real.threads);
-	claim(process.execed == !(real.flags & 0x40) && process.start == real.start);
+	last = strrchr(line, ')') - strlen("(daemonize start");
+	claim(process.start == real.start &&
+		process.execed ==
+			(!(real.flags & 0x40) &&
+				(last < line || strncmp(last, "(daemonize start)", 17) != 0)));
 }
 
 /* --status -v shows it on a terminal. */

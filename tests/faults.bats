@@ -557,6 +557,16 @@ has_the_lock() {
 	has_the_lock
 }
 
+@test "a start that locks a file that another has replaced meanwhile is refused" {
+	on=("$T/app.pid")
+	echo stale >app.pid
+	slow inject=fcntl:when=2 -f -p "$T/app.pid"
+	halted F_SETLK
+	command daemonize -p app.pid sleep 600
+	slow_ends 3 "daemonize: already running (pid $(<app.pid))"
+	[ ! -e "$report" ]
+}
+
 @test "a pidfile that another makes at the same moment stays, where there are no locks" {
 	on=("$T/app.pid")
 	faulty inject=openat,open:when=2:delay_enter=3000000 inject=fcntl:error=ENOLCK -- \
@@ -788,6 +798,18 @@ lost_to() {
 
 @test "-f -w that has lost to one without the lock has it in the end" {
 	lost_to inject=openat,open:when=2 O_CREAT named
+}
+
+# An fd that is left from before would end the lock, when it is closed.
+@test "-f -w that has lost to one with the lock has it in the end where it can only write in place" {
+	in_place
+	with_the_lock() { "${as[@]}" daemonize -p "$T/app.pid" sleep 600 && other=$(cat app.pid); }
+	lost_to inject=openat,open:when=2 O_RDWR with_the_lock
+}
+
+@test "-f -w that has lost to one without the lock has it in the end where it can only write in place" {
+	in_place
+	lost_to inject=openat,open:when=2 O_RDWR named
 }
 
 @test "-f -w that has lost at the last moment has the lock in the end" {

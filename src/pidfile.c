@@ -51,7 +51,8 @@ pid_t pidfile_number(int fd, bool *pure)
 		return 0;
 	errno = 0;
 	number = strtoul(text, &end, 10);
-	*pure = is_digit(*text) && end + (*end == '\n') == text + size;
+	*pure = is_digit(*text) && size < (ssize_t)sizeof text - 1 &&
+		end + (*end == '\n') == text + size;
 	end += strspn(end, " \t\r");
 	/* Nor may it go on beyond what has been read. */
 	if (errno || number > INT_MAX ||

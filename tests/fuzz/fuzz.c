@@ -347,7 +347,7 @@ static bool parse(int count, char **words)
 	diagnostics.failure = EXIT_SETUP;
 	/* What it keeps of a cluster like -vx may point to words that are no more. */
 	optind = 0;
-	getopt_long(1, none, "", no_options, NULL);
+	getopt_long(1, none, "+:", no_options, NULL);
 	if (setjmp(after_exit))
 		return false;
 	may_die = true;
@@ -436,7 +436,8 @@ static void fuzz_pidfile(char *text, size_t size)
 	else
 		claim(!strcmp(number, "0"));
 	/* Of what is longer than is read, nothing is removed. */
-	claim(!good || pure == (first == text && last - text + (*last == '\n') == (ptrdiff_t)size));
+	claim(!good || pure == (size < 31 && first == text &&
+				       last - text + (*last == '\n') == (ptrdiff_t)size));
 }
 
 /* ---- Readiness: sd_notify(3), and s6's newline ------------------------------------------------ */

@@ -77,7 +77,7 @@ enum step find_step(int error)
 	return error == ENOENT ? STEP_FIND : STEP_EXEC;
 }
 
-enum step command_resolve(const struct options *opt, bool changes_user, char path[PATH_MAX])
+enum step command_resolve(const struct options *opt, bool changes_user, char file[PATH_MAX])
 {
 	static char zeroth[PATH_MAX], directory[PATH_MAX];
 	int error;
@@ -90,23 +90,23 @@ enum step command_resolve(const struct options *opt, bool changes_user, char pat
 	}
 	if (opt->root)
 		return STEP_DONE;
-	error = command_find(opt->command[0], path);
-	if (error == ENOENT && !strchr(opt->command[0], '/') && *path)
+	error = command_find(opt->command[0], file);
+	if (error == ENOENT && !strchr(opt->command[0], '/') && *file)
 		die(EXIT_NOT_FOUND,
 			"cannot find '%s': command not found (directory '%s' of PATH cannot be searched)",
-			opt->name, path);
+			opt->name, file);
 	/* root may be kept from a file (NFS) that the user to be can read: execve will tell. */
 	if (error && !(error == EACCES && changes_user && strchr(opt->command[0], '/'))) {
 		errno = error;
 		return find_step(error);
 	}
-	if (*path != '/') {
+	if (*file != '/') {
 		char found[PATH_MAX];
 
-		memcpy(found, path, sizeof found);
-		path_absolute_or_die(path, NULL, found);
+		memcpy(found, file, sizeof found);
+		path_absolute_or_die(file, NULL, found);
 	}
-	verbose("the command '%s' is %s", opt->name, path);
+	verbose("the command '%s' is %s", opt->name, file);
 	return STEP_DONE;
 }
 

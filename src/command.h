@@ -24,7 +24,7 @@ enum step find_step(int error);
  * Settles which file to execute, while relative names still mean what the user meant. What
  * --chroot changes is found after it, by become_daemon(). Returns the failed step, errno set.
  */
-enum step command_resolve(const struct options *opt, bool changes_user, char path[PATH_MAX]);
+enum step command_resolve(const struct options *opt, bool changes_user, char file[PATH_MAX]);
 
 /*
  * Becomes the command, whose argv[-1] exists: what the kernel does not know is handed to the shell,

@@ -41,7 +41,7 @@ int terminal_columns(int fd)
 }
 
 #if !defined(EFTYPE)
-#define EFTYPE ELOOP
+#define EFTYPE (-1) /* which is no error */
 #endif
 
 bool is_symlink_error(int error)

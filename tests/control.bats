@@ -547,7 +547,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 @test "--stop leaves a file alone that is not a pidfile to the letter, and whatever its text begins with" {
 	bystander
 	for text in key=value '' '\n' "$other reasons" "$other reasons\n" " $nobody_has\n" "$nobody_has\n\n" \
-		"$nobody_has\nmore\n" "-$nobody_has\n"; do
+		"$nobody_has\nmore\n" "-$nobody_has\n" "00000000000000000000$nobody_has\nmore"; do
 		printf '%b' "$text" >file
 		silent daemonize --stop --kill-after 0 -p file
 		cmp <(printf '%b' "$text") file

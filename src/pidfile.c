@@ -120,6 +120,7 @@ static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 	struct flock lock;
 
 	do {
+		owner->open = UNSEEN;
 		if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
 			return PIDFILE_ABSENT;
 		owner->pid = lock.l_type == F_UNLCK ? owner->number

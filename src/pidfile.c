@@ -164,7 +164,7 @@ static enum step pidfile_look(const char *path, const uid_t *user, struct owner 
 	if (step)
 		return step;
 	owner->number = pidfile_number(fd, &pure);
-	if (owner->number == -1)
+	if (owner->number == -1 || fstat(fd, status) == -1)
 		step = STEP_PIDFILE_READ;
 	else if ((owner->state = pidfile_judge(fd, owner)) == PIDFILE_ABSENT)
 		step = STEP_PIDFILE_LOCK;
@@ -390,7 +390,8 @@ enum step pidfile_take(const char *path, const char *draft, const uid_t *user, p
 	if (step)
 		return step;
 	number = pidfile_number(fd, &pure);
-	if (number == -1)
+	/* The time is that of the number: it may have been written since the file was opened. */
+	if (number == -1 || (number > 0 && fstat(fd, &old) == -1))
 		step = STEP_PIDFILE_READ;
 	else if (pidfile_number_runs(number, launcher, &old))
 		step = STEP_PIDFILE_LOST;

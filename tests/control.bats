@@ -903,23 +903,7 @@ at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 		'lives $other' '[ "$(cat "$T/app.pid")" != $other ]' 'daemonize --stop -p "$T/app.pid"' 'lives $other'
 }
 
-# ---- A lock that says that a dead process has it, whose PID is another's by now ----
-
-# The kernel says so only in the first PID namespace, which we share: so another may get the PID before us.
-need_first_namespace() { need_root && { [ "$(cat /proc/2/comm)" = kthreadd ] || skip "needs the first PID namespace"; }; }
-
-recycle_here() {
-	for _ in {1..200}; do
-		echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
-		"$T/bin/target" dump "$T/pub/recycled" 3>&- &
-		other=$!
-		[ "$other" != "$1" ] || break
-		kill -KILL "$other"
-		wait "$other" || true
-	done
-	expect "$other" "$1"
-	wait_until 10 test -e "$T/pub/recycled"
-}
+# ---- A lock that names a process that does not hold it: a child has it, or another has got its PID ----
 
 # not_its_daemon PID: told by all who are asked to signal it; a start is refused.
 not_its_daemon() {
@@ -934,48 +918,6 @@ not_its_daemon() {
 		fails 3 "daemonize: already running (a child of pid $1, which is gone, holds the lock of '$T/app.pid')" \
 			daemonize $option -p "$T/app.pid" true
 	done
-}
-
-@test "who got the PID of a daemon whose lock lives on in a child of it is not signalled" {
-	need_first_namespace
-	daemonize -u nobody -p "$T/app.pid" target leavelock "$report"
-	reported "$report"
-	wait_until 10 test ! -e "/proc/$pid"
-	not_its_daemon "$pid"
-	recycle_here "$pid"
-	lacks proc || not_its_daemon "$pid"
-	run -1 daemonize --stop --kill-after 0 -p "$T/app.pid"
-	lives "$other"
-}
-
-@test "who got the PID of one that has locked a stranger's pidfile, and ended, is not signalled" {
-	need_first_namespace
-	up
-	ended_by_kill "$pid"
-	as_nobody target ghostlock "$T/app.pid" "$T/pub/ghost" 3>&- &
-	wait_until 10 test -e "$T/pub/ghost"
-	ghost=$(field child "$T/pub/ghost")
-	not_its_daemon "$ghost"
-	recycle_here "$ghost"
-	lacks proc || not_its_daemon "$ghost"
-	run -1 daemonize --stop --kill-after 0 -p "$T/app.pid"
-	lives "$other"
-}
-
-# bats test_tags=needs:proc
-@test "who is named by a lock that another has is not signalled, nor waited for" {
-	written "$T/app.pid" $nobody_has
-	holder deedlock "$T/app.pid"
-	not_its_daemon "$other"
-	written "$T/app.pid" "$other"
-	not_its_daemon "$other"
-	echo $nobody_has >"$T/app.pid"
-	timeout 30 "$T/bin/daemonize" -v -w inf -p "$T/app.pid" true 2>"$T/said" 3>&- &
-	waiter=$!
-	wait_until 10 grep -q waiting "$T/said"
-	kill -KILL "$(pgrep -P "$other")"
-	wait $waiter
-	lives "$other"
 }
 
 # The calls are pidfd_open (434) and pidfd_send_signal (424), on every architecture but Alpha.

@@ -584,66 +584,21 @@ static void take_lock(const char *file, short type)
 		fail(file);
 }
 
-static int end(void *unused)
-{
-	(void)unused;
-	_exit(EXIT_SUCCESS);
-}
-
-/* In a process group of its own: one that is left would keep its leader's PID from being used again. */
 static int live(void *unused)
 {
 	(void)unused;
-	setsid();
-	wait_to_be_killed();
-}
-
-/* Returns the PID of a child that shares our table of fds, and with it our locks. */
-static pid_t share_fds(int (*child)(void *))
-{
-	static _Alignas(64) char stack[65536];
-	pid_t pid = clone(child, stack + sizeof stack, CLONE_FILES | SIGCHLD, NULL);
-
-	if (pid == -1)
-		fail("clone");
-	return pid;
-}
-
-/* Ends, but not its lock. */
-static int leave_the_lock(const char *file, char *const *arguments)
-{
-	write_report(file, arguments, share_fds(live));
-	return EXIT_SUCCESS;
-}
-
-static const char *locked_file;
-
-static int lock_and_end(void *unused)
-{
-	take_lock(locked_file, F_RDLCK);
-	return end(unused);
-}
-
-/* Lives on with a lock that says that one who is dead has it. */
-static _Noreturn void lock_as_a_ghost(const char *locked, const char *file, char *const *arguments)
-{
-	pid_t ghost;
-
-	locked_file = locked;
-	ghost = share_fds(lock_and_end);
-	if (waitpid(ghost, NULL, 0) != ghost)
-		fail("waitpid");
-	write_report(file, arguments, ghost);
 	wait_to_be_killed();
 }
 
 /* Lives on without the lock that it took: it has a table of fds of its own by now, without the file. */
 static void deed_the_lock(const char *locked)
 {
+	static _Alignas(64) char stack[65536];
+
 	take_lock(locked, F_RDLCK);
-	share_fds(live);
-	if (unshare(CLONE_FILES) == -1)
-		fail("unshare");
+	if (clone(live, stack + sizeof stack, CLONE_FILES | SIGCHLD, NULL) == -1 ||
+		unshare(CLONE_FILES) == -1)
+		fail("clone or unshare");
 	for (int fd = 3; fd < FD_BATCH; fd++)
 		close(fd);
 	move_fd(open("/dev/null", O_RDONLY), 10); /* where a daemon has its lock */
@@ -714,10 +669,6 @@ int main(int argc, char *argv[])
 		leave_a_child(operand, argv);
 	if (strcmp(verb, "leaderless") == 0)
 		end_the_first_thread(operand, argv);
-	if (strcmp(verb, "leavelock") == 0)
-		return leave_the_lock(operand, argv);
-	if (strcmp(verb, "ghostlock") == 0)
-		lock_as_a_ghost(operand, file, argv);
 	if (strcmp(verb, "terminal") == 0)
 		hold_terminal(operand);
 	if (strcmp(verb, "with") == 0)

@@ -920,6 +920,22 @@ not_its_daemon() {
 	done
 }
 
+# bats test_tags=needs:proc
+@test "who is named by a lock that another has is not signalled, nor waited for" {
+	written "$T/app.pid" $nobody_has
+	holder deedlock "$T/app.pid"
+	not_its_daemon "$other"
+	written "$T/app.pid" "$other"
+	not_its_daemon "$other"
+	echo $nobody_has >"$T/app.pid"
+	timeout 30 "$T/bin/daemonize" -v -w inf -p "$T/app.pid" true 2>"$T/said" 3>&- &
+	waiter=$!
+	wait_until 10 grep -q waiting "$T/said"
+	kill -KILL "$(pgrep -P "$other")"
+	wait $waiter
+	lives "$other"
+}
+
 # The calls are pidfd_open (434) and pidfd_send_signal (424), on every architecture but Alpha.
 # halted_at CALL NUMBER VERB...: meanwhile the PID changes hands.
 halted_at() {

@@ -766,6 +766,20 @@ spared() {
 	gone "$pid"
 }
 
+# Such a lock is an open file's, and so has no PID: fcntl_locking(2), "Open file description locks".
+@test "a lock that no process has to itself is nobody's who could be signalled" {
+	need python3
+	written "$T/app.pid" $nobody_has
+	exec 7<app.pid
+	python3 -c 'import fcntl, struct; fcntl.fcntl(7, 37, struct.pack("hhllixxxx", fcntl.F_RDLCK, 0, 0, 0, 0))' ||
+		skip "needs locks of open files"
+	status_is 0 "running (in another PID namespace)"
+	fails 1 "daemonize: cannot signal the daemon of '$T/app.pid': it is in another PID namespace" \
+		daemonize --signal CONT -p "$T/app.pid"
+	exec 7<&-
+	status_is 1 "not running, stale pidfile"
+}
+
 # bats test_tags=needs:native,needs:proc
 @test "what the kernel says is a thread of its own is nobody's daemon" {
 	need_root

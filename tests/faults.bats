@@ -803,8 +803,8 @@ lost_to() {
 # An fd that is left from before would end the lock, when it is closed.
 @test "-f -w that has lost to one with the lock has it in the end where it can only write in place" {
 	in_place
-	with_the_lock() { "${as[@]}" daemonize -p "$T/app.pid" sleep 600 && other=$(cat app.pid); }
-	lost_to inject=openat,open:when=2 O_RDWR with_the_lock
+	locked_in_place() { "${as[@]}" daemonize -p "$T/app.pid" sleep 600 && other=$(cat app.pid); }
+	lost_to inject=openat,open:when=2 O_RDWR locked_in_place
 }
 
 @test "-f -w that has lost to one without the lock has it in the end where it can only write in place" {

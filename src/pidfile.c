@@ -362,12 +362,18 @@ static enum step pidfile_rewrite(const char *path, const uid_t *user, int fd,
 	*lock_fd = move_high(*lock_fd);
 	if (*lock_fd == -1)
 		return STEP_PIDFILE_LOCK;
-	if (lock_soon(*lock_fd) && same_file(claimed, &locked) && fstat(*lock_fd, &locked) == 0 &&
-		locked.st_nlink == 1 && pidfile_number(*lock_fd, &pure) == getpid() &&
-		lock_record(*lock_fd, F_GETLK, F_WRLCK, &other) == 0 && other.l_type == F_UNLCK)
+	if (!lock_soon(*lock_fd))
+		step = errno == EACCES || errno == EAGAIN ? STEP_PIDFILE_LOST : STEP_PIDFILE_LOCK;
+	else if (same_file(claimed, &locked) && fstat(*lock_fd, &locked) == 0 &&
+		 locked.st_nlink == 1 && pidfile_number(*lock_fd, &pure) == getpid() &&
+		 lock_record(*lock_fd, F_GETLK, F_WRLCK, &other) == 0 && other.l_type == F_UNLCK)
 		return STEP_DONE;
+	else
+		step = STEP_PIDFILE_LOST;
+	error = errno;
 	close(*lock_fd);
-	return STEP_PIDFILE_LOST;
+	errno = error;
+	return step;
 }
 
 /* What the directory answers where it takes no new file, or no other in place of this one. */

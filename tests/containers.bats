@@ -106,7 +106,6 @@ with_bystander() {
 	expect "$(cat app.pid)" "$pid"
 }
 
-# bats test_tags=needs:proc
 # bats test_tags=needs:native,needs:proc,no-valgrind
 @test "of two containers in which the daemon has the same PID, one runs it" {
 	need_root
@@ -125,6 +124,7 @@ with_bystander() {
 	expect "$(cat "$T"/pub/status.* | sort | tr '\n' ' ')" "0 3 "
 }
 
+# bats test_tags=needs:proc
 @test "when its container is killed, another takes its place at once, whoever has its number there" {
 	container one
 	container two

@@ -619,6 +619,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	gone "$pid"
 }
 
+# bats test_tags=needs:proc
 @test "--stop by root of an ordinary user's daemon" {
 	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
 	reported "$report"
@@ -757,6 +758,7 @@ spared() {
 	done
 }
 
+# bats test_tags=needs:proc
 @test "a pidfile with a time in the future is believed with its lock" {
 	up
 	touch -d '+10 minutes' "$T/app.pid"

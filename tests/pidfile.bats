@@ -561,11 +561,11 @@ hands_off() {
 	done
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:native,no-valgrind
 @test "a start waits for nobody's lock" {
 	need strace
 	dead_pid >app.pid
-	strace -qq -f -e trace=fcntl,flock -o trace daemonize -p app.pid true
+	strace -qq -f -e 'trace=/^fcntl' -o trace daemonize -p app.pid true
 	grep -q F_SETLK trace
 	run -1 grep F_SETLKW trace
 }

@@ -139,7 +139,7 @@ static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 			return PIDFILE_NUMBERED;
 		if (owner->pid)
 			owner->open = process_has_open(owner->pid, FIRST_LOCK_FD, &owner->status);
-	} while (owner->open == SEEN_NOT && !still_locked_by(fd, owner->pid));
+	} while (owner->pid && owner->open != SEEN && !still_locked_by(fd, owner->pid));
 	return owner->open == SEEN_NOT ? PIDFILE_ORPHANED : PIDFILE_LOCKED;
 }
 
@@ -304,7 +304,7 @@ static enum step pidfile_replace(const char *path, const char *draft, int *lock_
 	*lock_fd = -1;
 	/* Whatever the umask. */
 	if (fchmod(fd, PIDFILE_MODE) == 0 && pidfile_write(fd, false))
-		*lock_fd = open(draft, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+		*lock_fd = open(draft, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	error = errno;
 	close(fd);
 	errno = error;

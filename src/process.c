@@ -46,9 +46,10 @@ enum seen process_has_open(pid_t pid, int likely, const struct stat *file)
 	list = opendir(path);
 	if (!list)
 		return UNSEEN;
-	while (seen == SEEN_NOT && (errno = 0, entry = readdir(list)))
-		if (fstatat(dirfd(list), entry->d_name, &status, 0) == 0 &&
-			same_file(&status, file))
+	while (seen != SEEN && (errno = 0, entry = readdir(list)))
+		if (fstatat(dirfd(list), entry->d_name, &status, 0) == -1)
+			seen = UNSEEN;
+		else if (same_file(&status, file))
 			seen = SEEN;
 	if (seen == SEEN_NOT && errno)
 		seen = UNSEEN;

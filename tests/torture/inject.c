@@ -124,6 +124,7 @@ static const struct {
 	{CALL(stat), "EACCES EIO ELOOP ENOENT ENOMEM ENOTDIR"},
 	{CALL(statfs), "EACCES EIO ENOMEM ENOSYS"},
 	{CALL(statx), "EACCES EIO ELOOP ENOENT ENOMEM ENOSYS ENOTDIR"},
+	{CALL(rename), "EACCES EBUSY EDQUOT EIO ENOENT ENOSPC EPERM EROFS"},
 	{CALL(unlink), "EACCES EBUSY EIO ENOENT EPERM EROFS"},
 	{CALL(unlinkat), "EACCES EBUSY EIO ENOENT EPERM EROFS"},
 	{CALL(vfork), "EAGAIN ENOMEM"},
@@ -133,6 +134,7 @@ static const struct {
 	{CALL(writev), "EAGAIN EINTR EIO ENOSPC EPIPE"},
 	/* These cannot fail, but shall be called by their names. */
 	{CALL(exit_group), ""},
+	{CALL(rt_sigreturn), ""},
 	{CALL(arch_prctl), ""},
 	{FCNTL(F_GETFD), ""},
 	{FCNTL(F_SETFD), ""},

@@ -182,8 +182,12 @@ enum step pidfile_look_settled(const char *path, const uid_t *user, int64_t pati
 
 	for (;;) {
 		step = pidfile_look(path, user, owner);
-		if (step || (owner->state != PIDFILE_CHANGING && owner->state != PIDFILE_STARTING))
+		if (step || (owner->state != PIDFILE_CHANGING && owner->state != PIDFILE_STARTING &&
+				    owner->state != PIDFILE_ORPHANED))
 			return step;
+		/* One that exits closes its fds a moment before it loses its locks. */
+		if (owner->state == PIDFILE_ORPHANED)
+			patience = BUSY_LIMIT;
 		limit = limit ? limit : deadline_in(patience);
 		if (clock_read(CLOCK_MONOTONIC) > limit)
 			return STEP_DONE;

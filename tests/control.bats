@@ -1033,7 +1033,7 @@ status 124"
 	ends_family pidfd_send_signal 2 424
 }
 
-# The call is openat(2), which has a number of its own on most architectures.
+# The call is openat(2), or open(2) of musl; the numbers are those of the architectures.
 # bats test_tags=needs:native,needs:proc,needs:subreaper,no-valgrind
 @test "the end of a failed start spares the child of one whose PID one of its processes gets" {
 	need_root
@@ -1045,9 +1045,9 @@ status 124"
 	run -0 in_namespace 'stays_at_call() { for _ in {1..5}; do at_call "$1" || return; sleep 0.1; done; }' \
 		'sh -c '\''echo $$ >"$1"; target dump "$2"; :'\'' sh "$T/pub/parent" "$report" &' \
 		'reported "$report"' 'parent=$(cat "$T/pub/parent")' \
-		'strace -qq -o /dev/null -P "/proc/$parent/stat" -e inject=openat:delay_enter=8000000:when=3 \
+		'strace -qq -o /dev/null -P "/proc/$parent/stat" -e inject=?open,openat:delay_enter=8000000:when=3 \
 			daemonize --notify -t 1 app &
-		strace=$!' 'wait_until 10 stays_at_call "\(56\|257\|286\|288\|295\|322\)"' 'ended_by_kill $parent' 'wait $parent || true' \
+		strace=$!' 'wait_until 10 stays_at_call "\(2\|5\|56\|257\|286\|288\|295\|322\)"' 'ended_by_kill $parent' 'wait $parent || true' \
 		'echo $((parent - 1)) >/proc/sys/kernel/ns_last_pid' 'echo >"$T/pub/go"' \
 		'until [ -e "$T/pub/heir" ]; do :; done # forks none' \
 		'expect "$(field pid "$T/pub/heir")" $parent' \

@@ -102,6 +102,7 @@ from() { caller=(target with "$@" --); }
 # start OPTION...: daemonizes the target, and waits for its report; sets pid.
 start() {
 	note "${caller[@]}" daemonize "$@" target dump "$report"
+	rm -f "$report" # of a start before
 	"${caller[@]}" "$T/bin/daemonize" "$@" target dump "$report" && reported "$report"
 }
 

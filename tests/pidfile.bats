@@ -553,7 +553,7 @@ hands_off() {
 }
 
 @test "a pidfile whose name or path is as long as can be is written in place" {
-	for file in "$(printf %0255d 0)" "$T$(printf '/.%.0s' {1..2048} | cut -c "-$((4095 - ${#T} - 8))" | sed 's|/$|.|')/app.pid"; do
+	for file in "$(printf %0255d 0)" "$T$(printf '/.%.0s' {1..2048} | cut -c "-$((4095 - ${#T} - 8))")/app.pid"; do
 		again -p "$file"
 		holds "$pid" "$file"
 		refuses "pid $pid" -p "$file"

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "lab.h"
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -54,6 +55,21 @@ void lab_make(const char *program, const char *idle)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
+size_t remove_drafts(void)
+{
+	DIR *list = opendir(".");
+	const struct dirent *entry;
+	size_t count = 0;
+
+	if (!list)
+		fail(lab_directory);
+	while ((entry = readdir(list)))
+		if (!strncmp(entry->d_name, "pid.", 4))
+			count += unlink(entry->d_name) == 0;
+	closedir(list);
+	return count;
+}
+
 /* By name, never what is found: a directory may be the root of another tree by now. */
 void lab_remove(void)
 {
@@ -63,6 +79,7 @@ void lab_remove(void)
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		remove(names[i]);
+	remove_drafts();
 	if (chdir("/") == -1 || rmdir(lab_directory) == -1)
 		fail(lab_directory);
 }

@@ -39,4 +39,7 @@ void end_all(void);
 struct flock pidfile_lock(void);
 pid_t pidfile_number(void);
 
+/* The files "pid.*", that are to become the pidfile; returns how many there were. */
+size_t remove_drafts(void);
+
 #endif

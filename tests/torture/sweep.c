@@ -531,6 +531,16 @@ static bool judge_rivals(struct trial *t)
 	       judge_pidfile(t, t->alive[0]);
 }
 
+/* Only who is killed, or may not remove it, leaves what was to become the pidfile. */
+static bool judge_drafts(struct trial *t)
+{
+	const bool is_excused = killed(t, t->run.fault.call.role) || fault_is(t, "unlink") ||
+				fault_is(t, "unlinkat");
+	const size_t drafts = remove_drafts();
+
+	return is_excused || drafts == 0 || wrong(t, "%zu drafts of the pidfile are left", drafts);
+}
+
 static bool judge(struct trial *t)
 {
 	if (t->run.hung)
@@ -658,6 +668,7 @@ static bool try(struct trial *t)
 
 	for (size_t i = 0; i < sizeof traces / sizeof *traces; i++)
 		unlink(traces[i]);
+	remove_drafts();
 	*t->reason = '\0';
 	t->first = start_first(t->scenario);
 	snprintf(text, sizeof text, "%s", t->scenario->arguments);
@@ -670,7 +681,7 @@ static bool try(struct trial *t)
 	read_text("out", t->out);
 	read_text("err", t->err);
 	look_around(t);
-	right = judge(t) && judge_next(t);
+	right = judge(t) && judge_drafts(t) && judge_next(t);
 	end_all();
 	return right;
 }

@@ -35,11 +35,13 @@ teardown() {
 		printf 'status %s\nstdout: %s\nstderr: %s\n' "${status-}" "${output-}" "${stderr-}"
 	fi
 	end_all
-	cd / && awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -r umount
+	cd /
+	[[ $(</proc/mounts) != *" $T/"* ]] ||
+		awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/mounts | xargs -r umount
 	rm -rf "$T"
 }
 
-is_root() { [ "$(id -u)" = 0 ]; }
+is_root() { [ "$EUID" = 0 ]; }
 
 # lacks NAME: the program that is tested was built for, or runs on, a system without it: LACKS=proc,subreaper.
 # What then cannot be promised at all is tagged needs:NAME, and left out by who sets LACKS.
@@ -53,11 +55,14 @@ known() { if lacks subreaper; then echo "${2-ended}"; else echo "$1"; fi; }
 # The PIDs of what this test has started and is running still. A server that shows its state in ps
 # writes it over its environment; then it is known by a path on its command line.
 ours() {
-	local pid
+	local path pid
+	local -A seen=()
 
-	for pid in $( (grep -lsz "^DAEMONIZE_TEST=$T\$" /proc/[0-9]*/environ
-		grep -lsF "$T/" /proc/[0-9]*/cmdline) | cut -d/ -f3 | sort -u) "${owned[@]}"; do
-		alive "$pid" && [ "$pid" != "$$" ] && echo "$pid"
+	for path in $(grep -lsz "^DAEMONIZE_TEST=$T\$" /proc/[0-9]*/environ
+		grep -lsF "$T/" /proc/[0-9]*/cmdline) "${owned[@]/#//proc/}"; do
+		pid=${path#/proc/} pid=${pid%%/*}
+		[ -z "${seen[$pid]-}" ] && alive "$pid" && [ "$pid" != "$$" ] && echo "$pid"
+		seen[$pid]=yes
 	done
 	return 0
 }
@@ -79,11 +84,12 @@ gone() {
 }
 
 end_all() {
-	local pid
+	local pids
 
-	for pid in $(ours); do
-		kill -KILL "$pid" 2>/dev/null || true
-	done
+	pids=$(ours)
+	[ -n "$pids" ] || return 0
+	# shellcheck disable=SC2086 # a list
+	kill -KILL $pids 2>/dev/null || true
 	wait_until 10 nothing_runs
 }
 

@@ -106,6 +106,20 @@ static bool target_look(struct target *target)
 	return false;
 }
 
+/* Looks again; false, and it counts as ended, where the file has become another's. */
+static bool target_look_again(struct target *target)
+{
+	const pid_t pid = target->owner.pid;
+
+	if (!target_look(target))
+		return false;
+	if (target->owner.pid == pid)
+		return true;
+	target->ended = true;
+	target->owner.state = PIDFILE_ABSENT; /* for us */
+	return false;
+}
+
 /*
  * Finds and pins the process; false, and said why, where there is none that may be signalled. It is
  * looked at and judged once it is pinned: so its PID cannot have changed hands since.
@@ -121,14 +135,12 @@ static bool target_find(struct target *target)
 		return false;
 	pid = target->owner.pid;
 	target->watch_fd = process_watch(pid);
-	if (!target_look(target))
+	if (!target_look_again(target))
 		return false;
-	if (target->owner.pid != pid) {
-		target->ended = true;
-		target->owner.state = PIDFILE_ABSENT; /* for us: the file is another's by now */
-		return false;
-	}
 	doubt = owner_doubt(&target->owner);
+	/* Or has it ended since it was looked at? */
+	if (doubt && !process_is_alive(pid) && !target_look_again(target))
+		return false;
 	if (doubt)
 		complain("cannot signal pid %ld: '%s' is not to be believed: %s", (long)pid,
 			target->path, doubt);

@@ -47,10 +47,10 @@ enum seen process_has_open(pid_t pid, int likely, const struct stat *file)
 	if (!list)
 		return UNSEEN;
 	while (seen != SEEN && (errno = 0, entry = readdir(list)))
-		if (fstatat(dirfd(list), entry->d_name, &status, 0) == -1)
+		if (fstatat(dirfd(list), entry->d_name, &status, 0) == 0)
+			seen = same_file(&status, file) ? SEEN : seen;
+		else if (errno != ENOENT) /* closed meanwhile */
 			seen = UNSEEN;
-		else if (same_file(&status, file))
-			seen = SEEN;
 	if (seen == SEEN_NOT && errno)
 		seen = UNSEEN;
 	closedir(list);

@@ -966,6 +966,23 @@ halted_at() {
 		'lives $other'
 }
 
+# Its lock, which is not on the first fd that is looked at, is not to be believed; but that of one that is gone
+# is none. The call is kill(2), by the architectures.
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "a daemon that ends before it is found not to be believed has been stopped" {
+	need_root
+	need strace unshare
+	run -0 in_namespace 'daemonize -k 10 -p "$T/app.pid" target dump "$report" 10</dev/null' 'reported "$report"' \
+		'chmod 666 "$T/app.pid"' \
+		'strace -qq -o "$T/trace" -e inject=getdents64:error=EACCES -e inject=kill:delay_enter=2000000 \
+			daemonize --stop -p "$T/app.pid" &
+		strace=$!' 'wait_until 10 at_call "\(37\|62\|129\)"' 'ended_by_kill $pid' \
+		'status=0; wait $strace || status=$?' 'echo "status $status"'
+	expect "$output" "status 0"
+	grep -q EACCES trace
+	there_is_no_pidfile
+}
+
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
 @test "--stop cannot hit who gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --stop --kill-after 0

@@ -4,12 +4,14 @@
  *
  *   -n ROUNDS     in each of which all are started once, in random order (600)
  *   -m DAEMONS    so many that live at once, for the last table (5000)
+ *   -o            only the first table
  *   -x PROGRAM    one more build of ours to compare with; repeatable
  *   -r FILE       every sample of the first table: round, name, two times in nanoseconds
  *
  * Two times are taken, both from just before the launcher is spawned: until it has been reaped
- * ("returns"), and until the command's first instruction ("begins"). All are medians: on a machine
- * that does other work too, only what was measured in one run can be compared, and only by ratio.
+ * ("returns"), and until the command's first instruction ("begins"). All are medians, but for the
+ * 10th percentile beside them, which is steadier: on a machine that does other work too, only what
+ * was measured in one run can be compared, and only by ratio.
  *
  * The command is first.c. It is killed by the PID that it tells. We are the subreaper of all that
  * is started, so that nothing is left over, and each start finds the machine as the one before.
@@ -33,6 +35,8 @@
 #include <unistd.h>
 
 enum { MOST_STARTERS = 24, MOST_WORDS = 16, WARM_UP = 3, HUNG_AFTER = 10, HUNDRED = 100 };
+enum { LOW = 10, MIDDLE = 50 };	     /* percentiles */
+enum { AT_ONCE = 32, IN_ALL = 320 }; /* of the table of throughput */
 
 /* What stands for the file names of one start. */
 static char PIDFILE[] = "pidfile", FIRST[] = "first", FIFO[] = "fifo";
@@ -372,7 +376,7 @@ static double percentile(const struct time times[], size_t count, bool of_return
 
 static double median(const struct time times[], size_t count, bool of_return)
 {
-	return percentile(times, count, of_return, HUNDRED / 2);
+	return percentile(times, count, of_return, MIDDLE);
 }
 
 /* The floor of its own build. */
@@ -387,17 +391,21 @@ static const struct starter *floor_of(const struct starter *starter)
 static void print_ratio(const struct starter *starter, const struct starter *base, size_t rounds,
 	bool of_return)
 {
-	if (base)
-		printf(" %.2f |", median(starter->times, rounds, of_return) /
-					  median(base->times, rounds, of_return));
-	else
+	if (!base) {
 		printf(" |");
+		return;
+	}
+	printf(" %.2f (%.2f) |",
+		median(starter->times, rounds, of_return) / median(base->times, rounds, of_return),
+		percentile(starter->times, rounds, of_return, LOW) /
+			percentile(base->times, rounds, of_return, LOW));
 }
 
 static void print_times(const struct starter *starter, size_t rounds, bool of_return)
 {
-	printf(" %.0f | %.0f |", median(starter->times, rounds, of_return),
-		percentile(starter->times, rounds, of_return, HUNDRED - 1));
+	printf(" %.0f%s (%.0f) |", median(starter->times, rounds, of_return),
+		of_return && starter->base == PEER ? "*" : "",
+		percentile(starter->times, rounds, of_return, LOW));
 	print_ratio(starter, floor_of(starter), rounds, of_return);
 	print_ratio(starter, bmc, rounds, of_return);
 }
@@ -428,11 +436,12 @@ static void run_rounds(size_t rounds, const char *raw)
 static void table_of_starters(size_t rounds, const char *raw)
 {
 	run_rounds(rounds, raw);
-	printf("Medians and 99th percentiles of %zu rounds, in microseconds; \"× floor\" is the ratio to "
-	       "the floor of the same build.\n\n"
-	       "| | returns | p99 | × floor | × bmc | command begins | p99 | × floor | × bmc | "
+	printf("Medians of %zu rounds, in microseconds, and in brackets 10th percentiles; \"× floor\" is the "
+	       "ratio to\nthe floor of the same build. *: returns without knowing whether the command was "
+	       "executed.\n\n"
+	       "| | returns | × floor | × bmc | command begins | × floor | × bmc | "
 	       "system calls | kB resident |\n"
-	       "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+	       "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
 		rounds);
 	for (size_t i = 0; i < n_starters; i++) {
 		printf("| %s |", starters[i].name);
@@ -507,6 +516,170 @@ static void table_of_conditions(size_t rounds)
 	}
 }
 
+/* ---- Many at once ------------------------------------------------------------------------- */
+
+/* Each has a pidfile of its own; returns the launcher's PID. */
+static pid_t spawn_numbered(const struct starter *starter, size_t number)
+{
+	const size_t length = strlen(pidfile);
+	pid_t pid;
+
+	snprintf(pidfile + length, sizeof pidfile - length, ".%zu", number);
+	pid = spawn(starter, NULL);
+	pidfile[length] = '\0';
+	return pid;
+}
+
+static void unlink_numbered(void)
+{
+	const size_t length = strlen(pidfile);
+
+	for (size_t i = 0; i < IN_ALL; i++) {
+		snprintf(pidfile + length, sizeof pidfile - length, ".%zu", i);
+		unlink(pidfile);
+	}
+	pidfile[length] = '\0';
+}
+
+/* Starts per second, AT_ONCE side by side, until the last has returned and the last command has begun. */
+static double throughput(const struct starter *starter)
+{
+	static struct first firsts[IN_ALL];
+	pid_t running[AT_ONCE], pid;
+	const int64_t begun = clock_read();
+	int64_t ended = 0;
+	size_t started = 0, returned = 0;
+	int status;
+
+	for (; started < AT_ONCE; started++)
+		running[started] = spawn_numbered(starter, started);
+	while (returned < IN_ALL && (pid = waitpid(-1, &status, 0)) > 0)
+		for (size_t i = 0; i < AT_ONCE; i++)
+			if (running[i] == pid) {
+				returned++;
+				running[i] =
+					started < IN_ALL ? spawn_numbered(starter, started++) : 0;
+			}
+	ended = clock_read();
+	for (size_t i = 0; i < IN_ALL; i++) {
+		if (!hear_first(0, &firsts[i])) {
+			errno = ECANCELED;
+			fail(starter->words[0]);
+		}
+		ended = firsts[i].begun > ended ? firsts[i].begun : ended;
+	}
+	end(firsts, IN_ALL);
+	unlink_numbered();
+	return IN_ALL / ((double)(ended - begun) / NANOSECONDS);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void table_of_throughput(void)
+{
+	enum { ROUNDS = 7 };
+	double results[MOST_STARTERS][ROUNDS];
+	size_t order[MOST_STARTERS];
+
+	for (size_t round = 0; round < ROUNDS; round++) {
+		shuffle(order, n_starters);
+		for (size_t i = 0; i < n_starters; i++)
+			results[order[i]][round] = throughput(&starters[order[i]]);
+	}
+	printf("\nStarts per second, %d at once: medians of %d rounds of %d starts, until the last "
+	       "command has begun.\n\n| | starts per second |\n|---|--:|\n",
+		AT_ONCE, ROUNDS, IN_ALL);
+	for (size_t i = 0; i < n_starters; i++) {
+		qsort(results[i], ROUNDS, sizeof **results, compare_doubles);
+		printf("| %s | %.0f |\n", starters[i].name, results[i][ROUNDS / 2]);
+	}
+}
+
+/* ---- What the caller brings along --------------------------------------------------------- */
+
+enum { VARIABLES = 16, VARIABLE = 65536, DIRECTORIES = 1000 };
+
+/* An environment of 1 MB, or gone again. */
+static void set_environment(bool large)
+{
+	static char value[VARIABLE];
+	char name[16];
+
+	memset(value, 'x', sizeof value - 1);
+	for (int i = 0; i < VARIABLES; i++) {
+		snprintf(name, sizeof name, "BENCH%d", i);
+		if ((large ? setenv(name, value, 1) : unsetenv(name)) == -1)
+			fail(name);
+	}
+}
+
+/* A PATH of so many directories without the command, and that which has it. */
+static void set_path(size_t directories)
+{
+	static char path[DIRECTORIES * 32 + PATH_MAX];
+	size_t size = 0;
+
+	for (size_t i = 0; i < directories; i++)
+		size += (size_t)snprintf(path + size, sizeof path - size,
+			"/nonexistent/%zu/bin:", i);
+	snprintf(path + size, sizeof path - size, "%.*s",
+		(int)(strrchr(first_path, '/') - first_path), first_path);
+	if (setenv("PATH", path, 1) == -1)
+		fail("PATH");
+}
+
+/* What a start costs more with each, in microseconds; and a search of PATH, per directory. */
+static void table_of_callers(size_t rounds)
+{
+	enum { PLAIN, ENVIRONMENT, SHORT_PATH, LONG_PATH, KINDS };
+	static char name[] = "first";
+	const char *const kept = getenv("PATH");
+	char *saved = strdup(kept ? kept : "");
+	struct time *times[KINDS];
+
+	printf("\nWhat 1 MB of environment adds to a start until it returns, and each directory of a PATH "
+	       "of 1,000\nin which the command is not; medians of %zu rounds, in microseconds.\n\n"
+	       "| | 1 MB of environment | a directory of PATH |\n|---|--:|--:|\n",
+		rounds);
+	for (int kind = 0; kind < KINDS; kind++)
+		if (!(times[kind] = calloc(rounds, sizeof **times)))
+			fail("calloc");
+	for (size_t i = 0; i < n_starters; i++) {
+		struct starter by_name = starters[i];
+
+		for (const char **word = by_name.words; *word; word++)
+			*word = *word == FIRST && by_name.base == OURS ? name : *word;
+		for (size_t round = 0; round < rounds; round++) {
+			times[PLAIN][round] = measure(&starters[i]);
+			set_environment(true);
+			times[ENVIRONMENT][round] = measure(&starters[i]);
+			set_environment(false);
+			set_path(0);
+			times[SHORT_PATH][round] = measure(&by_name);
+			set_path(DIRECTORIES);
+			times[LONG_PATH][round] = measure(&by_name);
+			setenv("PATH", saved, 1);
+		}
+		printf("| %s | %.0f |", starters[i].name,
+			median(times[ENVIRONMENT], rounds, true) -
+				median(times[PLAIN], rounds, true));
+		if (starters[i].base == OURS)
+			printf(" %.2f |\n", (median(times[LONG_PATH], rounds, true) -
+						    median(times[SHORT_PATH], rounds, true)) /
+						    DIRECTORIES);
+		else
+			printf(" |\n");
+	}
+	for (int kind = 0; kind < KINDS; kind++)
+		free(times[kind]);
+	free(saved);
+}
+
 /* Starts so many that all live at once. */
 static void row_of_daemons(const struct starter *starter, size_t count)
 {
@@ -579,14 +752,16 @@ int main(int argc, char **argv)
 {
 	size_t rounds = 600, daemons = 5000;
 	const char *raw = NULL;
+	bool only_first = false;
 	int letter;
 
 	for (size_t i = 0; i < sizeof all_starters / sizeof *all_starters; i++)
 		add_starter(&all_starters[i]);
-	while ((letter = getopt(argc, argv, "n:m:r:x:")) != -1) {
+	while ((letter = getopt(argc, argv, "n:m:or:x:")) != -1) {
 		switch (letter) {
 		case 'n': rounds = number_or_die(optarg); break;
 		case 'm': daemons = number_or_die(optarg); break;
+		case 'o': only_first = true; break;
 		case 'r': raw = optarg; break;
 		case 'x': add_build(optarg); break;
 		default: return EXIT_FAILURE;
@@ -599,7 +774,11 @@ int main(int argc, char **argv)
 	limit_fds(FEW_FDS);
 	try_all(rounds);
 	table_of_starters(rounds, raw);
+	if (only_first)
+		return EXIT_SUCCESS;
 	table_of_conditions(rounds > 5 ? rounds / 5 : rounds);
+	table_of_throughput();
+	table_of_callers(rounds > 5 ? rounds / 5 : rounds);
 	table_of_daemons(daemons);
 	return EXIT_SUCCESS;
 }

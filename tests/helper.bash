@@ -113,7 +113,7 @@ start() {
 }
 
 # reported FILE: waits for a target's report; sets pid.
-reported() { wait_until 10 test -e "$1" && pid=$(field pid "$1"); }
+reported() { wait_until 30 test -e "$1" && pid=$(field pid "$1"); }
 
 # field NAME [FILE]: the value(s) of NAME in a report.
 field() {

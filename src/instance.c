@@ -7,6 +7,7 @@
 #include "options.h"
 #include "paths.h"
 #include "pidfile.h"
+#include "process.h"
 #include "say.h"
 #include "steps.h"
 #include "system.h"
@@ -70,9 +71,9 @@ static void await_owner_end(const struct instance *instance, const struct owner 
 
 /*
  * Only the daemon itself is reason to be content, and only once it has been executed: a start that
- * is still in its execve(2), from a slow file system, may yet fail.
+ * is still in its execve(2), from a slow file system, may yet fail. Returns if it has ended meanwhile.
  */
-static _Noreturn void be_content(const char *path, const struct owner *owner, int64_t patience)
+static void be_content(const char *path, const struct owner *owner, int64_t patience)
 {
 	char who[32], text[32];
 
@@ -81,7 +82,8 @@ static _Noreturn void be_content(const char *path, const struct owner *owner, in
 			owner_text(who, owner->pid), seconds_text(text, patience));
 	if (!owner_doubt(owner))
 		exit(EXIT_UP);
-	die_running(path, owner);
+	if (owner->state == PIDFILE_ORPHANED || owner->pid == 0 || process_is_alive(owner->pid))
+		die_running(path, owner);
 }
 
 void instance_settle(const struct instance *instance)
@@ -92,8 +94,10 @@ void instance_settle(const struct instance *instance)
 	char who[32], text[32];
 
 	while (owner = pidfile_owner_or_die(instance, patience), owner_runs(&owner)) {
-		if (opt->if_running == IF_RUNNING_OK)
+		if (opt->if_running == IF_RUNNING_OK) {
 			be_content(opt->pidfile, &owner, patience);
+			continue;
+		}
 		if (opt->if_running == IF_RUNNING_REFUSE)
 			die_running(opt->pidfile, &owner);
 		if (clock_read(CLOCK_MONOTONIC) >= instance->deadline)

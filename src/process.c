@@ -38,8 +38,8 @@ enum seen process_has_open(pid_t pid, int likely, const struct stat *file)
 	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)pid, likely);
 	if (!process_read(pid, &process))
 		return kill(pid, 0) == -1 && errno == ESRCH ? SEEN_NOT : UNSEEN;
-	if (process.state == 'Z' && process.threads > 1)
-		return UNSEEN; /* the first thread is gone, and the others have the fds */
+	if (process.state == 'Z') /* but for its other threads, which have the fds that there are */
+		return process.threads > 1 ? UNSEEN : SEEN_NOT;
 	if (stat(path, &status) == 0 && same_file(&status, file))
 		return SEEN;
 	snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);

@@ -983,6 +983,19 @@ halted_at() {
 	there_is_no_pidfile
 }
 
+# Its file is not locked; it is looked at twice.
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "--ok-if-running is not content with a daemon that ends while it is looked at" {
+	need_root
+	need strace unshare
+	run -0 in_namespace 'daemonize -p "$T/app.pid" target closeall "$report"' 'reported "$report"' \
+		'strace -qq -f -o /dev/null -e inject=kill:delay_enter=2000000:when=2 \
+			daemonize --ok-if-running -p "$T/app.pid" true &
+		strace=$!' 'wait_until 10 at_call "\(37\|62\|129\)"' 'ended_by_kill $pid' 'wait $strace' \
+		'[ "$(cat "$T/app.pid")" != $pid ]'
+	run -1 daemonize --status -p app.pid
+}
+
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
 @test "--stop cannot hit who gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --stop --kill-after 0

@@ -38,11 +38,15 @@ void check_caller(const struct options *opt, unsigned int missing)
 /* What we write to must not be what we are to execute: "-p app ./app". */
 static void not_the_command_or_die(const struct options *opt, const char *command, const char *path)
 {
-	char inside[PATH_MAX] = "";
+	char inside[PATH_MAX];
 
-	if (opt->root && strchr(opt->command[0], '/'))
+	if (opt->root) {
+		if (!strchr(opt->command[0], '/'))
+			return;
 		snprintf(inside, sizeof inside, "%s/%s", opt->root, opt->command[0]);
-	if (same_path(path, opt->root ? inside : command))
+		command = inside;
+	}
+	if (same_path(path, command))
 		die_usage("'%s' is the command", path);
 }
 

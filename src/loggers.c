@@ -6,6 +6,7 @@
 #include "descriptors.h"
 #include "environment.h"
 #include "options.h"
+#include "process.h"
 #include "say.h"
 #include "signals.h"
 #include "streams.h"
@@ -31,6 +32,7 @@
 static struct logger {
 	const char *stream; /* "|command" */
 	pid_t group;	    /* process group, and session */
+	pid_t pid;	    /* 0: not known */
 	int fd;		    /* the writing end of the pipe */
 	int status;	    /* of the last of it that orphan_reap() has reaped; -1: none */
 } loggers[2];
@@ -70,12 +72,13 @@ static _Noreturn void become_logger(const struct logger *logger, int read_fd)
 static void logger_start_or_die(const char *stream)
 {
 	struct logger *logger = &loggers[n_loggers];
-	int ends[2], status;
+	int ends[2], born[2], status;
 	pid_t pid;
 
 	logger->stream = stream;
 	logger->status = -1;
-	if (pipe_close_on_exec(ends) == -1)
+	logger->pid = 0;
+	if (pipe_close_on_exec(ends) == -1 || pipe_close_on_exec(born) == -1)
 		die(EXIT_SETUP, "cannot make a pipe to '%s': %s", stream, strerror(errno));
 	logger->fd = ends[1];
 	logger->group = fork();
@@ -83,9 +86,14 @@ static void logger_start_or_die(const char *stream)
 		pid = setsid() == -1 ? -1 : fork();
 		if (pid == 0)
 			become_logger(logger, ends[0]);
+		(void)!write(born[1], &pid, sizeof pid);
 		_exit(pid == -1 ? errno : 0);
 	}
 	close(ends[0]);
+	close(born[1]);
+	if (read(born[0], &pid, sizeof pid) == sizeof pid)
+		logger->pid = pid;
+	close(born[0]);
 	if (logger->group != -1)
 		errno = waitpid(logger->group, &status, 0) == -1 ? errno
 			: WIFEXITED(status)			 ? WEXITSTATUS(status)
@@ -173,6 +181,15 @@ bool loggers_ended(int64_t deadline, const char *when)
 	return false;
 }
 
+/* Whether all wait for input: so the shells have found their commands. */
+static bool loggers_read(void)
+{
+	for (size_t i = 0; i < n_loggers; i++)
+		if (!process_reads_pipe(loggers[i].pid))
+			return false;
+	return true;
+}
+
 void loggers_start_or_die(const struct options *opt, struct streams *streams)
 {
 	const int64_t deadline = deadline_in(LOGGER_TRIAL);
@@ -185,6 +202,7 @@ void loggers_start_or_die(const struct options *opt, struct streams *streams)
 			logger_start_or_die(opt->stream[i]);
 		streams->fd[i] = loggers[n_loggers - 1].fd;
 	}
-	if (loggers_ended(deadline, "at once"))
-		exit(EXIT_SETUP);
+	while (!loggers_read() && clock_read(CLOCK_MONOTONIC) < deadline)
+		if (loggers_ended(deadline_in(NAP), "at once"))
+			exit(EXIT_SETUP);
 }

@@ -41,7 +41,10 @@ void loggers_end(void);
 /* Complains of the first that has ended, or does so before the deadline. */
 bool loggers_ended(int64_t deadline, const char *when);
 
-/* They outlive us, if the start does not fail. The shell finds its command, or ends, soon. */
+/*
+ * They outlive us, if the start does not fail. The shell finds its command, and reads, or ends, soon:
+ * where it cannot be seen which, a tenth of a second is waited for its end.
+ */
 void loggers_start_or_die(const struct options *opt, struct streams *streams);
 
 #endif

@@ -68,20 +68,29 @@ void path_parent(char result[PATH_MAX], const char *path)
 		snprintf(result, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-bool same_path(const char *a, const char *b)
+/* Of two files that are not there yet: the same name in the same directory. */
+static bool same_new_path(const char *a, const char *b)
 {
 	char a_parent[PATH_MAX], b_parent[PATH_MAX];
 	const char *a_slash = strrchr(a, '/'), *b_slash = strrchr(b, '/');
 	struct stat a_status, b_status;
 
-	if (stat(a, &a_status) == 0 || stat(b, &b_status) == 0)
-		return stat(a, &a_status) == 0 && stat(b, &b_status) == 0 &&
-		       same_file(&a_status, &b_status);
+	if (strcmp(a_slash ? a_slash + 1 : a, b_slash ? b_slash + 1 : b) != 0)
+		return false;
 	path_parent(a_parent, a);
 	path_parent(b_parent, b);
-	return !strcmp(a_slash ? a_slash + 1 : a, b_slash ? b_slash + 1 : b) &&
-	       stat(a_parent, &a_status) == 0 && stat(b_parent, &b_status) == 0 &&
+	return stat(a_parent, &a_status) == 0 && stat(b_parent, &b_status) == 0 &&
 	       same_file(&a_status, &b_status);
+}
+
+bool same_path(const char *a, const char *b)
+{
+	struct stat a_status, b_status;
+	const bool has_a = stat(a, &a_status) == 0, has_b = stat(b, &b_status) == 0;
+
+	if (has_a || has_b)
+		return has_a && has_b && same_file(&a_status, &b_status);
+	return same_new_path(a, b);
 }
 
 void path_writable_or_die(const char *what, const char *path)

@@ -136,7 +136,8 @@ int process_reap(pid_t pid)
 	return -1;
 }
 
-bool process_has_program(pid_t pid)
+/* Whether one of its threads has a child that `is` so; `unknown` where that cannot be known. */
+static bool any_child(pid_t pid, bool (*is)(pid_t), bool unknown)
 {
 	char text[4096];
 	const struct dirent *entry;
@@ -148,7 +149,7 @@ bool process_has_program(pid_t pid)
 	snprintf(text, sizeof text, "/proc/%ld/task", (long)pid);
 	threads = opendir(text);
 	if (!threads)
-		return true;
+		return unknown;
 	while (!found && (entry = readdir(threads))) {
 		if (*entry->d_name == '.')
 			continue;
@@ -157,16 +158,39 @@ bool process_has_program(pid_t pid)
 		size = fd == -1 ? -1 : read(fd, text, sizeof text - 1);
 		if (fd != -1)
 			close(fd);
-		found = size == -1;
+		found = size == -1 && unknown;
 		text[size > 0 ? size : 0] = '\0';
-		for (char *word = text, *end; !found && *word; word = *end ? end + 1 : end) {
-			const pid_t child = (pid_t)strtol(word, &end, 10);
-
-			found = process_is_alive(child) && process_has_execed(child);
-		}
+		for (char *word = text, *end; !found && *word; word = *end ? end + 1 : end)
+			found = is((pid_t)strtol(word, &end, 10));
 	}
 	closedir(threads);
 	return found;
+}
+
+static bool is_program(pid_t pid)
+{
+	return process_is_alive(pid) && process_has_execed(pid);
+}
+
+bool process_has_program(pid_t pid)
+{
+	return any_child(pid, is_program, true);
+}
+
+bool process_reads_pipe(pid_t pid)
+{
+	char text[64];
+	ssize_t size;
+	int fd;
+
+	snprintf(text, sizeof text, "/proc/%ld/wchan", (long)pid);
+	fd = open(text, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return false;
+	size = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[size > 0 ? size : 0] = '\0';
+	return strstr(text, "pipe_read") || any_child(pid, process_reads_pipe, false);
 }
 
 void process_describe(pid_t pid, char *text, size_t size)

@@ -50,6 +50,12 @@ int process_reap(pid_t pid);
 /* Whether a child of one of its threads runs a program, as far as is known. proc_pid_task(5) */
 bool process_has_program(pid_t pid);
 
+/*
+ * Whether it, or what descends from it, waits for input from a pipe; false where that cannot be
+ * known. proc_pid_wchan(5)
+ */
+bool process_reads_pipe(pid_t pid);
+
 /* Writes ", user www, since 2026-01-31 12:00:00 (3661 s), command: server --port 80", or "" where that is not known. For --status -v. */
 void process_describe(pid_t pid, char *text, size_t size);
 

@@ -168,6 +168,20 @@ soon='@(at once|before the daemon was up)'
 	nothing_runs
 }
 
+# bats test_tags=needs:proc,needs:native,no-valgrind
+@test "the start goes on as soon as the command reads, or one that it runs" {
+	need strace
+	for command in 'while read line; do :; done' 'cat >app.log' 'cat | cat >app.log'; do
+		# On a busy machine it may not come to that in time.
+		goes_on() {
+			strace -qq -o trace -e 'trace=read,poll,ppoll,/clone|fork' daemonize -o "|$command" true
+			awk '/pipe_read/ { reads = 1; next } reads && /poll|clone|fork/ { good = !/poll/; exit }
+				END { exit !good }' trace
+		}
+		wait_until 20 goes_on
+	done
+}
+
 @test "with -f, too, a command that is not found is a failed start" {
 	try() {
 		fails 1 "daemonize: cannot start '|no-such-command': it ended at once*" \

@@ -34,12 +34,14 @@ enum { CHILD_STACK = 262144 }; /* bytes; we use 5 kB, but what is preloaded may 
 pid_t fork_lending(enum borrower borrower, int (*child)(void *), void *argument)
 {
 	static _Alignas(max_align_t) char stacks[BORROWERS][CHILD_STACK];
-	char *stack = stacks[borrower];
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	if (mprotect(stack + page - (uintptr_t)stack % page, page, PROT_NONE) == -1)
+	/* The middle child's lies above the daemon's, which is not in use yet. */
+	if (borrower == MIDDLE_CHILD &&
+		mprotect(*stacks + page - (uintptr_t)*stacks % page, page, PROT_NONE) == -1)
 		return -1;
-	return clone(child, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, argument);
+	return clone(child, stacks[borrower] + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD,
+		argument);
 }
 
 #endif

@@ -54,7 +54,7 @@ enum { FIRST_LINE_MAX = 256 }; /* as much of a script's first line as Linux read
 #endif
 
 /* Whose stack the child of fork_lending() gets. */
-enum borrower { MIDDLE_CHILD, DAEMON, BORROWERS };
+enum borrower { DAEMON, MIDDLE_CHILD, BORROWERS };
 
 /* What the kernel knows of a process. */
 struct process {
@@ -81,7 +81,7 @@ struct sender {
  * too: it is of no use to either.
  *
  * The stacks are not on ours, which may be small (ulimit -s). They cost no memory until they are
- * used. Below each is a page that nobody may touch: who needs more must not write elsewhere.
+ * used. Below them is a page that nobody may touch: who needs more must not write elsewhere.
  */
 pid_t fork_lending(enum borrower borrower, int (*child)(void *), void *argument);
 

@@ -128,13 +128,16 @@ static bool notify_make_place(const char *root, const char *shared, char place[P
 	errno = EACCES;
 	if ((status.st_uid != 0 && status.st_uid != geteuid()) || !(status.st_mode & S_ISVTX))
 		return false;
-	snprintf(place, PATH_MAX, "%s/daemonize-%lu", shared, (unsigned long)geteuid());
+	if (snprintf(place, PATH_MAX, "%s/daemonize-%lu", shared, (unsigned long)geteuid()) >=
+		PATH_MAX)
+		return false;
 	(void)mkdir(place, S_IRWXU); /* an earlier start has made it, or we fail at the next step */
 	fd = open_private(root, place, 0);
 	if (fd == -1) {
-		snprintf(place, PATH_MAX, "%s/daemonize-%lu.XXXXXX", shared,
-			(unsigned long)geteuid());
-		fd = mkdtemp(place) ? open_private(root, place, 0) : -1;
+		if (snprintf(place, PATH_MAX, "%s/daemonize-%lu.XXXXXX", shared,
+			    (unsigned long)geteuid()) < PATH_MAX &&
+			mkdtemp(place))
+			fd = open_private(root, place, 0);
 	}
 	if (fd == -1)
 		return false;

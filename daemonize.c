@@ -111,9 +111,9 @@ static void settle_who_and_what(struct plan *plan)
 	enum step failed;
 
 	environment_clean();
-	if (has_loggers(opt)) {
+	if (has_loggers(opt) || opt->ready) {
 		environment_set_or_die(opt->env, opt->n_env);
-		loggers_keep_environment();
+		callers_environment_keep();
 	}
 	failed = identity_resolve(opt, &plan->id); /* which sets HOME and the like, below -E */
 	if (failed)
@@ -124,7 +124,7 @@ static void settle_who_and_what(struct plan *plan)
 	failed = command_resolve(opt, plan->id.change, plan->path);
 	if (failed)
 		die_of_step(&plan->objects, failed, errno);
-	loggers_keep_umask(umask(opt->umask));
+	callers_umask_keep(umask(opt->umask));
 }
 
 /*
@@ -164,7 +164,7 @@ static void prepare_to_listen(struct plan *plan, struct attempt *attempt)
 		attempt->family.adopts = !has_children();
 	if (opt->notify)
 		attempt->ready_fd = notify_open_or_die(opt->root, &plan->id);
-	if (opt->notify_fd != -1)
+	if (opt->notify_fd != -1 || opt->ready)
 		attempt->ready_fd = notify_pipe_or_die(&plan->ready_write_fd);
 }
 
@@ -173,11 +173,11 @@ static void await_up_or_die(const struct plan *plan, const struct attempt *attem
 {
 	const struct options *opt = plan->opt;
 
-	if (plan->ready_write_fd != -1)
+	if (opt->notify_fd != -1)
 		close(plan->ready_write_fd); /* with ours open, the daemon's close would not be seen */
 	if (waits_for_readiness(opt))
 		await_ready_or_die(opt, &attempt->family, &plan->streams, plan->id.uid,
-			attempt->ready_fd);
+			attempt->ready_fd, plan->ready_write_fd);
 	/* An interrupt has come by now only if a message or the PID could not be written. */
 	if (interrupted_by || loggers_ended(0, "before the daemon was up") ||
 		(opt->print_pid && !tell_pid(attempt->family.daemon)))

@@ -2,15 +2,19 @@
 
 #include "command.h"
 
+#include "descriptors.h"
+#include "environment.h"
 #include "options.h"
 #include "paths.h"
 #include "say.h"
+#include "signals.h"
 #include "steps.h"
 #include "system.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -19,6 +23,9 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+static char **callers_environment;
+static mode_t callers_umask;
 
 /* 0, or the errno with which execve(2) would refuse the file. */
 static int file_executable(const char *path)
@@ -137,4 +144,38 @@ void command_execute(char *path, char **command)
 		execv(shell, command - 1);
 	}
 	errno = ENOEXEC;
+}
+
+void callers_environment_keep(void)
+{
+	callers_environment = environment_copy_or_die();
+}
+
+void callers_umask_keep(mode_t mask)
+{
+	callers_umask = mask;
+}
+
+_Noreturn void become_shell_command(const char *text, char *setting, int input_fd, int output_fd)
+{
+	const struct fds keep_none = {.count = 0};
+	sigset_t ignore_none;
+	char *equals;
+
+	sigemptyset(&ignore_none);
+	environ = callers_environment;
+	umask(callers_umask);
+	if (setting) {
+		/* The caller may have the name twice, which would leave the second. */
+		equals = setting + strcspn(setting, "=");
+		*equals = '\0';
+		unsetenv(setting);
+		*equals = '=';
+		putenv(setting);
+	}
+	if (dup2(input_fd, STDIN_FILENO) != -1 && dup2(output_fd, STDOUT_FILENO) != -1 &&
+		dup2(output_fd, STDERR_FILENO) != -1 && close_others(&keep_none) == 0 &&
+		reset_signals(&ignore_none) == 0)
+		execl("/bin/sh", "sh", "-c", text, (char *)NULL);
+	_exit(EXIT_CANNOT_EXECUTE);
 }

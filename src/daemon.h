@@ -32,7 +32,7 @@ struct plan {
 	char draft[PATH_MAX];  /* the pidfile, until it is complete */
 	pid_t launcher;
 	struct instance instance;
-	int ready_write_fd; /* the daemon's end of --notify-fd */
+	int ready_write_fd; /* with --notify-fd the daemon's end, with --ready that of its command */
 };
 
 /*

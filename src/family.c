@@ -33,15 +33,15 @@ void catch_child_ends(sigset_t *mask)
 	sigdelset(mask, SIGCHLD);
 }
 
-bool orphan_reap(pid_t daemon)
+bool orphan_reap(pid_t daemon, pid_t other)
 {
 	siginfo_t info = {.si_pid = 0};
 	int status = -1;
 	pid_t group;
 
-	/* Where it is the daemon that has ended, the wait is over. */
+	/* Where it is the daemon that has ended, the wait is over; the other is looked for in each round. */
 	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1 || info.si_pid == 0 ||
-		info.si_pid == daemon)
+		info.si_pid == daemon || info.si_pid == other)
 		return false;
 	group = getpgid(info.si_pid);
 	waitpid(info.si_pid, &status, 0);
@@ -138,24 +138,31 @@ static bool await_family_end(const struct family *family, int64_t deadline)
 	while (signal_family(family, 0) > 0) {
 		if (clock_read(CLOCK_MONOTONIC) >= deadline)
 			return false;
-		while (orphan_reap(family->daemon) && clock_read(CLOCK_MONOTONIC) < deadline)
+		while (orphan_reap(family->daemon, 0) && clock_read(CLOCK_MONOTONIC) < deadline)
 			;
 		nap(10 * NAP);
 	}
 	return true;
 }
 
+void family_kill(const struct family *family)
+{
+	const int64_t limit = deadline_in(TERM_GRACE);
+
+	while (signal_family(family, SIGKILL) > 0 && clock_read(CLOCK_MONOTONIC) < limit)
+		nap(NAP);
+}
+
 bool family_end(const struct family *family)
 {
-	int64_t limit = deadline_in(TERM_GRACE);
+	const int64_t limit = deadline_in(TERM_GRACE);
 	bool left = signal_family(family, SIGTERM) > 0;
 
 	if (left) {
 		signal_family(family, SIGCONT); /* who is stopped would not see the TERM */
 		left = !await_family_end(family, limit);
 	}
-	limit = deadline_in(TERM_GRACE);
-	while (left && signal_family(family, SIGKILL) > 0 && clock_read(CLOCK_MONOTONIC) < limit)
-		nap(NAP);
+	if (left)
+		family_kill(family);
 	return process_has_died(family->daemon);
 }

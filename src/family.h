@@ -21,11 +21,15 @@ struct family {
 void catch_child_ends(sigset_t *mask);
 
 /*
- * Reaps one of our children that has ended, but not the daemon: as the subreaper we are what init
- * is to others, and the daemon may wait until an orphan of its own is gone. Nobody else can ask
- * for the status of one that the caller had. Returns whether there was one.
+ * Reaps one of our children that has ended, but neither the daemon nor `other`, whose ends are asked for
+ * elsewhere: as the subreaper we are what init is to others, and the daemon may wait until an orphan of
+ * its own is gone. Nobody else can ask for the status of one that the caller had. Returns whether there
+ * was one.
  */
-bool orphan_reap(pid_t daemon);
+bool orphan_reap(pid_t daemon, pid_t other);
+
+/* Kills all that lives of it. */
+void family_kill(const struct family *family);
 
 /* Ends a start that has failed: TERM, CONT, and then KILL. False if the daemon is one that we may not. */
 bool family_end(const struct family *family);

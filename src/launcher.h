@@ -16,7 +16,7 @@
 struct attempt {
 	struct family family;  /* its daemon is 0 if none was born */
 	struct report failure; /* the step that failed; STEP_DONE if none has reported */
-	int ready_fd;	       /* our end of --notify or --notify-fd; -1: none */
+	int ready_fd;	       /* our end of --notify, --notify-fd or --ready; -1: none */
 };
 
 /*

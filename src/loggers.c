@@ -3,12 +3,10 @@
 #include "loggers.h"
 
 #include "clock.h"
-#include "descriptors.h"
-#include "environment.h"
+#include "command.h"
 #include "options.h"
 #include "process.h"
 #include "say.h"
-#include "signals.h"
 #include "streams.h"
 #include "system.h"
 
@@ -38,37 +36,6 @@ static struct logger {
 } loggers[2];
 static size_t n_loggers;
 
-/* What they get of the caller's, with -E, since the daemon's is another. */
-static char **callers_environment;
-static mode_t callers_umask;
-
-void loggers_keep_environment(void)
-{
-	callers_environment = environment_copy_or_die();
-}
-
-void loggers_keep_umask(mode_t mask)
-{
-	callers_umask = mask;
-}
-
-/* In the second child: a session's leader could acquire a terminal by writing to one. */
-static _Noreturn void become_logger(const struct logger *logger, int read_fd)
-{
-	const struct fds keep_none = {.count = 0};
-	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	sigset_t ignore_none;
-
-	sigemptyset(&ignore_none);
-	environ = callers_environment;
-	umask(callers_umask);
-	if (dup2(read_fd, STDIN_FILENO) != -1 && dup2(null_fd, STDOUT_FILENO) != -1 &&
-		dup2(null_fd, STDERR_FILENO) != -1 && close_others(&keep_none) == 0 &&
-		reset_signals(&ignore_none) == 0)
-		execl("/bin/sh", "sh", "-c", logger->stream + 1, (char *)NULL);
-	_exit(EXIT_CANNOT_EXECUTE);
-}
-
 static void logger_start_or_die(const char *stream)
 {
 	struct logger *logger = &loggers[n_loggers];
@@ -84,8 +51,10 @@ static void logger_start_or_die(const char *stream)
 	logger->group = fork();
 	if (logger->group == 0) {
 		pid = setsid() == -1 ? -1 : fork();
+		/* In the second child: a session's leader could acquire a terminal by writing to one. */
 		if (pid == 0)
-			become_logger(logger, ends[0]);
+			become_shell_command(stream + 1, NULL, ends[0],
+				open("/dev/null", O_WRONLY | O_CLOEXEC));
 		(void)!write(born[1], &pid, sizeof pid);
 		_exit(pid == -1 ? errno : 0);
 	}

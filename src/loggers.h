@@ -20,12 +20,6 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* To be called before what is the daemon's takes its place. */
-void loggers_keep_environment(void);
-
-/* The same for the umask. */
-void loggers_keep_umask(mode_t mask);
-
 /* Whether the session is that of a log command. */
 bool is_logger_session(pid_t session);
 

@@ -29,6 +29,7 @@ enum {
 	OPTION_NOTIFY,
 	OPTION_NOTIFY_FD,
 	OPTION_OK_IF_RUNNING,
+	OPTION_READY,
 	OPTION_SIGNAL,
 	OPTION_STATUS,
 	OPTION_STOP,
@@ -57,6 +58,7 @@ static const struct option long_options[] = {
 	{"output", required_argument, NULL, 'O'},
 	{"pidfile", required_argument, NULL, 'p'},
 	{"print-pid", no_argument, NULL, 'P'},
+	{"ready", required_argument, NULL, OPTION_READY},
 	{"refuse-if-running", no_argument, NULL, 'r'},
 	{"signal", required_argument, NULL, OPTION_SIGNAL},
 	{"startsecs", required_argument, NULL, 's'},
@@ -101,8 +103,8 @@ const char options_help[] =
 	"  -f, --foreground           all of it but fork and setsid\n"
 	"Ready before exit 0:\n"
 	"  -s, --startsecs SEC        it must live that long\n"
-	"      --notify               it says READY=1, as in sd_notify(3)\n"
-	"      --notify-fd N          it writes a newline to file descriptor N\n"
+	"      --notify               it says READY=1;  --notify-fd N: a newline on fd N\n"
+	"      --ready COMMAND        COMMAND, tried again and again, exits with 0\n"
 	"  -t, --timeout SEC          at most that long (60; --stop: 10)\n"
 	"Control, with -p FILE, one or more:\n"
 	"      --status               running, dead (1), not running (3);  -v tells more\n"
@@ -274,6 +276,7 @@ static void options_record(struct options *opt, int letter, char *argument)
 	case OPTION_NOTIFY: opt->notify = true; break;
 	case OPTION_NOTIFY_FD: options_notify_fd(opt, argument); break;
 	case OPTION_OK_IF_RUNNING: options_if_running(opt, IF_RUNNING_OK); break;
+	case OPTION_READY: opt->ready = argument; break;
 	case OPTION_SIGNAL: options_mode(opt, MODE_SIGNAL, argument); break;
 	case OPTION_STATUS: options_mode(opt, MODE_STATUS, NULL); break;
 	case OPTION_STOP: options_mode(opt, MODE_STOP, NULL); break;
@@ -299,7 +302,7 @@ bool is_file(const struct options *opt, int number)
 
 bool waits_for_readiness(const struct options *opt)
 {
-	return opt->startsecs >= 0 || opt->notify || opt->notify_fd != -1;
+	return opt->startsecs >= 0 || opt->notify || opt->notify_fd != -1 || opt->ready;
 }
 
 /* The options of a start are let pass: a script may keep them in a variable for all it calls. */
@@ -324,11 +327,14 @@ static void options_check_start(const struct options *opt)
 	if (opt->if_running_given && !opt->pidfile && !opt->lockfile)
 		die_usage("%s", "-r, -w and --ok-if-running need -p or -l, to know what runs");
 	if (opt->foreground && waits_for_readiness(opt))
-		die_usage("%s", "with -f nobody stays to wait for -s, --notify or --notify-fd");
+		die_usage("%s",
+			"with -f nobody stays to wait for -s, --notify, --notify-fd or --ready");
 	if (opt->timeout >= 0 && opt->timeout < opt->startsecs)
 		die_usage("%s", "the time of -t is over before that of -s");
-	if (opt->notify && opt->notify_fd != -1)
-		die_usage("%s", "--notify and --notify-fd exclude each other");
+	if (opt->notify + (opt->notify_fd != -1) + (opt->ready != NULL) > 1)
+		die_usage("%s", "--notify, --notify-fd and --ready exclude each other");
+	if (opt->ready && !opt->ready[strspn(opt->ready, " \t\n")])
+		die_usage("'%s' names no command", opt->ready);
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
 		if (is_logger(opt, i) && !opt->stream[i][strspn(opt->stream[i], "| \t")])
 			die_usage("'%s' names no command", opt->stream[i]);
@@ -347,7 +353,7 @@ static void options_check(const struct options *opt)
 	else
 		options_check_control(opt);
 	if (opt->timeout >= 0 && opt->mode == MODE_START && !waits_for_readiness(opt))
-		die_usage("%s", "-t needs -s, --notify, --notify-fd or --stop");
+		die_usage("%s", "-t needs -s, --notify, --notify-fd, --ready or --stop");
 	if (opt->kill_after >= 0 && opt->mode != MODE_STOP)
 		die_usage("%s", "--kill-after needs --stop");
 }

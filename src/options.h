@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#define READY_TIMEOUT (60 * NANOSECONDS) /* -t of --notify and --notify-fd */
+#define READY_TIMEOUT (60 * NANOSECONDS) /* -t of --notify, --notify-fd and --ready */
 
 enum mode { MODE_START, MODE_STATUS, MODE_STOP, MODE_SIGNAL, MODE_HELP, MODE_VERSION };
 
@@ -50,10 +50,11 @@ struct options {
 	int64_t timeout;
 	int64_t kill_after;
 	bool notify;
-	int notify_fd;	  /* -1: not given */
-	int signal;	  /* of --signal */
-	const char *name; /* the command as typed */
-	char **command;	  /* NULL-terminated; command[-1] exists: ours, or an option */
+	int notify_fd;	   /* -1: not given */
+	const char *ready; /* a shell command; NULL: not given */
+	int signal;	   /* of --signal */
+	const char *name;  /* the command as typed */
+	char **command;	   /* NULL-terminated; command[-1] exists: ours, or an option */
 };
 
 /* The text of --help. */

@@ -9,6 +9,7 @@
 #include "notify.h"
 #include "options.h"
 #include "process.h"
+#include "ready.h"
 #include "say.h"
 #include "signals.h"
 #include "streams.h"
@@ -37,7 +38,7 @@ struct readiness {
 	const struct family *family;
 	const struct streams *streams;
 	uid_t user;	      /* the daemon's */
-	int ready_fd;	      /* our end of --notify or --notify-fd; -1: none */
+	int ready_fd;	      /* our end of --notify, --notify-fd or --ready; -1: none */
 	int watch_fd;	      /* -1: the system cannot watch a process */
 	int64_t begun;	      /* nanoseconds, as all that follow */
 	int64_t lived_at;     /* when --startsecs are over */
@@ -45,7 +46,8 @@ struct readiness {
 	int64_t waited;	      /* until the verdict */
 	bool ended;	      /* after a failure: nothing of it lives */
 	siginfo_t death;      /* si_pid is 0 where it lives, or where init has reaped it */
-	struct notice notice; /* what it has said */
+	struct notice notice; /* what it has said, or the command of --ready */
+	struct tries tries;   /* of that command */
 };
 
 /* On a terminal, one line that is rewritten in place each second, and erased in the end. */
@@ -78,6 +80,10 @@ static bool hear(struct readiness *r)
 	enum { MESSAGES = 64 };
 	char shown[sizeof r->notice.status];
 
+	if (r->opt->ready) {
+		ready_hear(&r->tries, &r->notice);
+		return false;
+	}
 	if (!r->opt->notify) {
 		notify_read(r->ready_fd, &r->notice);
 		return false;
@@ -120,8 +126,10 @@ static enum verdict await_ready(struct readiness *r, const sigset_t *mask)
 
 	while ((verdict = readiness_judge(r)) == WAITING) {
 		now = clock_read(CLOCK_MONOTONIC);
-		until = orphan_reap(r->family->daemon) ? now
-						       : earliest(r->notice.deadline, r->shown_at);
+		until = orphan_reap(r->family->daemon, r->tries.pid)
+				? now
+				: earliest(r->notice.deadline, r->shown_at);
+		until = earliest(until, ready_try(&r->tries, &r->notice));
 		if (r->lived_at > now)
 			until = earliest(until, r->lived_at);
 		if (r->watch_fd == -1)
@@ -136,6 +144,7 @@ static enum verdict await_ready(struct readiness *r, const sigset_t *mask)
 			/* Signals do not get through a poll that always has something to tell. */
 			poll_signals(NULL, 0, 0, mask);
 		}
+		ready_note_end(&r->tries, &r->notice);
 		progress_show(r);
 	}
 	return verdict;
@@ -241,6 +250,7 @@ static _Noreturn void fail_the_start(struct readiness *r, enum verdict verdict)
 		r->death.si_pid = 0;
 	if (r->watch_fd != -1)
 		close(r->watch_fd); /* there may be too few for what follows */
+	ready_end(&r->tries);
 	r->ended = family_end(r->family);
 	if (r->opt->notify)
 		hear_last_words(r);
@@ -254,7 +264,7 @@ static _Noreturn void fail_the_start(struct readiness *r, enum verdict verdict)
 }
 
 void await_ready_or_die(const struct options *opt, const struct family *family,
-	const struct streams *streams, uid_t user, int ready_fd)
+	const struct streams *streams, uid_t user, int ready_fd, int write_fd)
 {
 	const int64_t now = clock_read(CLOCK_MONOTONIC);
 	struct readiness r = {.opt = opt,
@@ -265,6 +275,9 @@ void await_ready_or_die(const struct options *opt, const struct family *family,
 		.watch_fd = process_watch(family->daemon),
 		.begun = now,
 		.lived_at = now + (opt->startsecs > 0 ? opt->startsecs : 0),
+		.tries = {.command = opt->ready,
+			.daemon = family->daemon,
+			.output = {ready_fd, write_fd}},
 		.shown_at = isatty(STDERR_FILENO) ? now + NANOSECONDS : NEVER,
 		.notice.deadline = opt->timeout >= 0 ? deadline_in(opt->timeout)
 				   : ready_fd != -1  ? deadline_in(READY_TIMEOUT)

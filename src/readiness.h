@@ -1,8 +1,9 @@
 /*
- * readiness: the wait of -s, --notify and --notify-fd.
+ * readiness: the wait of -s, --notify, --notify-fd and --ready.
  *
  * Until the daemon is ready, the launcher waits: for the daemon's end (it dies: the start has
- * failed), for its word on a socket or a pipe, for the deadline, and for the user's Ctrl-C.
+ * failed), for its word on a socket or a pipe, or that of the command of --ready, for the deadline, and
+ * for the user's Ctrl-C.
  * What has failed is told to go, TERM and then KILL, with all that it has spawned in its
  * session, and what the launcher as subreaper has inherited from it.
  *
@@ -20,8 +21,11 @@
 
 #include <sys/types.h>
 
-/* Returns once the daemon is ready; or else ends it, and us, with the reason. */
+/*
+ * Returns once the daemon is ready; or else ends it, and us, with the reason. `write_fd` is the other end
+ * of `ready_fd`, with --ready.
+ */
 void await_ready_or_die(const struct options *opt, const struct family *family,
-	const struct streams *streams, uid_t user, int ready_fd);
+	const struct streams *streams, uid_t user, int ready_fd, int write_fd);
 
 #endif

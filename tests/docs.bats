@@ -201,6 +201,16 @@ run_cron_line() {
 	done
 }
 
+@test "README: it is up when it answers" {
+	need curl python3
+	for me in me root; do
+		start_world
+		after='; curl -fsI http://localhost:8000/' try 0 'curl -fs http://localhost:8000/'
+		expect "$output" 'HTTP/1.0 200 OK*'
+		is_up "$home/www.pid" http.server
+	done
+}
+
 @test "README: it is asked, hears signals, and is stopped" {
 	for me in me root; do
 		start_world
@@ -467,6 +477,41 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	expect "$output" PONG
 	is_up /run/redis.pid redis-server
 	wait_until 10 inside grep -q 'eady to accept connections' /var/log/redis.log
+}
+
+@test "manual: servers are ready when a command finds that they are" {
+	need curl nginx pg_isready redis-server redis-cli
+	start_world
+	write_inside /etc/nginx/conf.d/test.conf <<<'server { listen 8080; location / { return 200 served; } }'
+	after='; curl -fs http://localhost:8080/' try 0 'curl -fs http://localhost:8080/' root
+	expect "$output" served
+	is_up /run/nginx.pid nginx
+	start_world
+	postgres=$(command_with 'pg_isready' | grep -o '/[^ ]*/postgres ')
+	inside install -d -o postgres /run/postgresql /var/lib/postgresql/data
+	as postgres "${postgres%/postgres *}/initdb --no-sync -A trust -D /var/lib/postgresql/data"
+	after='; psql -U postgres -Atc "select 6 * 7"' try 0 'pg_isready' root
+	expect "$output" 42
+	is_up /run/postgres.pid postgres
+	start_world
+	after='; redis-cli -s x.sock ping' try 0 'redis-cli -s x.sock'
+	expect "$output" PONG
+	is_up "$home/redis.pid" redis-server
+}
+
+@test "manual: a server is ready when its log says so, or when it has made its socket" {
+	start_world
+	write_app "$home/server" 'sleep 0.5' 'echo Started >&2' 'exec sleep 60'
+	before='echo Started >app.log; ' after='; cat app.log' try 0 'grep -q Started app.log'
+	expect "$output" Started
+	is_up "$home/app.pid" 'sleep 60'
+	as me 'daemonize --stop -p app.pid'
+	need python3
+	write_app "$home/server" 'sleep 0.5' \
+		'exec python3 -c "import socket, time; socket.socket(socket.AF_UNIX).bind(\"app.sock\"); time.sleep(60)"'
+	before='touch app.sock; ' after='; ls -l app.sock' try 0 'test -S app.sock'
+	expect "$output" 's*'
+	is_up "$home/app.pid" python3
 }
 
 @test "manual: it is restarted, by force if need be" {

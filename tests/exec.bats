@@ -216,16 +216,19 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	done
 }
 
-@test "-E and -u are for the daemon even where the caller has the name twice" {
+@test "-E, -u and --ready set what they set even where the caller has the name twice" {
 	need python3
 	twice=(python3 -c '
 import ctypes, os, sys
 strings = lambda list: (ctypes.c_char_p * (len(list) + 1))(*[os.fsencode(s) for s in list], None)
-environment = ["NAME=first", "HOME=/first", *(f"{k}={v}" for k, v in os.environ.items()), "NAME=second", "HOME=/second"]
+names = "NAME", "HOME", "DAEMONIZE_PID"
+environment = [f"{k}=/first" for k in names] + [f"{k}={v}" for k, v in os.environ.items()] + [f"{k}=/second" for k in names]
 ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strings(environment))
 ' daemonize)
 	run -0 "${twice[@]}" -E NAME=new -E HOME=/new -o - env
 	expect "$(grep -E '^(NAME|HOME)=' <<<"$output" | sort)" $'HOME=/new\nNAME=new'
+	run -0 "${twice[@]}" --ready 'echo $DAEMONIZE_PID >told' sleep 60
+	expect "$(cat told)" '[1-9]*'
 	! is_root || run -0 "${twice[@]}" -u root -o - env
 	! is_root || expect "$(grep -c '^HOME=' <<<"$output")" 1
 }

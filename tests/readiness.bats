@@ -962,6 +962,217 @@ notified_on() {
 	fails 4 "daemonize: app $(known 'exited with status 3') after *" daemonize --notify-fd 5 -s 20 app
 }
 
+# ---- --ready ----
+
+# A command for --ready that reports on itself and hangs; it succeeds when it is tried again.
+hangs='test -e "$DAEMONIZE_TEST/pub/try" || exec target dump "$DAEMONIZE_TEST/pub/try"'
+
+# One that hangs, ignores TERM, and has a child that does so, too, in another process group where that can be seen.
+hangs_on='trap "" TERM; '$(lacks proc || echo timeout 600)' target dump "$DAEMONIZE_TEST/pub/try" & sleep 600; :'
+
+# tried NUMBER: so many tries, at least, have begun.
+tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
+
+@test "--ready waits until its command exits with 0, and is silent" {
+	waiting --ready 'echo >>tries; test -e go' -p "$T/app.pid"
+	wait_until 20 tried 3
+	alive $launcher
+	touch go
+	ends_with 0
+	expect "$stderr" ""
+	expect "$(cat app.pid)" "$pid"
+	alive "$pid"
+}
+
+@test "--ready is content with a command that succeeds at once" {
+	start --ready 'echo >>tries'
+	alive "$pid"
+	expect "$(wc -l <tries)" 1
+}
+
+@test "--ready tries its command as the caller, whatever the daemon is, and tells it the daemon's PID" {
+	cd pub
+	umask 027
+	export FOO=bar DAEMONIZE_PID=1
+	from --block TERM,USR1 --ignore PIPE,USR2 --open 7,300
+	waiting --ready "$hangs" -c / -m 002 -E SET=yes -k 7 -l "$T/pub/lock" -p "$T/pub/app.pid"
+	daemon=$pid
+	reported "$T/pub/try"
+	report=$T/pub/try
+	expect "$(field env.DAEMONIZE_PID)" "$daemon"
+	expect "$(field env.FOO) $(field env.SET)" "bar yes"
+	expect "$(field cwd) $(field umask)" "$T/pub 027"
+	expect "$(field uid)" "$EUID:$EUID:$EUID"
+	expect "$(field sid) $(field pgid) $(field tty)" "$pid $pid none"
+	expect "$(field ignored)$(field blocked)" ""
+	expect "$(grep -c '^fd\.' try)" 3
+	expect "$(field fd.0)" "r *=0 cloexec=0 /dev/null"
+	expect "$(field fd.1) $(field fd.2)" "w * pipe:* w * pipe:*"
+	kill "$pid"
+	ends_with 0
+}
+
+@test "--ready tries its command as root where the daemon is a user's" {
+	need_root
+	waiting --ready "$hangs" -u nobody
+	expect "$(field uid)" "$(id -u nobody):*"
+	expect "$(field env.DAEMONIZE_PID)" ""
+	reported "$T/pub/try"
+	expect "$(field uid pub/try) $(field env.HOME pub/try)" "0:0:0 $HOME"
+	kill "$pid"
+	ends_with 0
+}
+
+@test "--ready tries its command again a tenth of a second after it has ended, and never twice at once" {
+	start --ready 'mkdir lock || echo two >>bad; date +%s%N >>begun; sleep 0.15; rmdir lock
+		date +%s%N >>ended; [ $(wc -l <begun) -ge 4 ]'
+	[ ! -e bad ]
+	expect "$(wc -l <begun)" 4
+	paste ended <(sed 1d begun) | head -n 3 | while read -r ended begun; do
+		[ $((begun - ended)) -ge 95000000 ]
+	done
+}
+
+@test "a time-out tells the first line of what the command of --ready has said, on either output" {
+	fails 124 "daemonize: gave up waiting: target is not ready after [0-9].[0-9][0-9] s: first" \
+		daemonize --ready 'echo first; echo second; exit 1' -t 0.5 -p "$T/app.pid" target dump "$report"
+	nothing_is_left
+	fails 124 "daemonize: gave up waiting: * s: sh: *no-such*" daemonize --ready 'no-such' -t 0.5 target dump "$report"
+	fails 124 "daemonize: gave up waiting: target is not ready after [0-9].[0-9][0-9] s" \
+		daemonize --ready 'exit 1' -t 0.5 target dump "$report"
+	nothing_runs
+}
+
+@test "a time-out tells the line of the last try that has ended, or of one that runs if it has said something" {
+	second='test -e first || { touch first; echo old; exit 1; }'
+	fails 124 "daemonize: gave up waiting: * s: old" daemonize --ready "$second; sleep 600" -t 2 target dump "$report"
+	rm first
+	fails 124 "daemonize: gave up waiting: * s: new" daemonize --ready "$second; echo new; sleep 600" -t 2 target dump "$report"
+	rm first
+	fails 124 "daemonize: gave up waiting: * [0-9].[0-9][0-9] s" daemonize -t 2 \
+		--ready "$second; test -e second || { touch second; exit 1; }; sleep 600" target dump "$report"
+	nothing_runs
+}
+
+@test "what the command of --ready says can do a terminal no harm, and is cut" {
+	run -124 --separate-stderr daemonize --ready 'printf "\033[2J\0end\n"; exit 1' -t 0.5 target dump "$report"
+	[ "${stderr##* s: }" = '?[2J?end' ]
+	run -124 --separate-stderr daemonize --ready 'printf %0500d 0; exit 1' -t 0.5 target dump "$report"
+	expect "${stderr##* s: }" "$(printf %0159d 0)"
+}
+
+@test "a command of --ready that talks without end is heard, and keeps a start neither from its deadline nor from a signal" {
+	fails 124 "daemonize: gave up waiting: * s: y" daemonize --ready yes -t 1 target dump "$report"
+	start --ready 'yes | head -c 1000000'
+	kill "$pid"
+	rm "$report"
+	waiting --ready yes
+	kill -TERM $launcher
+	ends_with 143
+	nothing_runs
+}
+
+@test "a death ends the wait for --ready at once, with the log, and what hangs in its command with it" {
+	app 'while [ ! -e "$DAEMONIZE_TEST/pub/try" ]; do sleep 0.02; done; echo ouch; exit 3'
+	run -4 --separate-stderr timeout 60 daemonize --ready "$hangs_on" -t inf -O "$T/app.log" -p "$T/app.pid" app
+	expect "$stderr" "daemonize: app $(known 'exited with status 3') after *"
+	shows ouch
+	nothing_is_left
+}
+
+@test "a daemon that is dead is not ready, whatever the command of --ready says" {
+	fails 4 "daemonize: target $(known 'was killed by signal 9 (KILL)') after *" daemonize \
+		--ready 'kill -KILL $DAEMONIZE_PID; grep -q "^State:.Z" /proc/$DAEMONIZE_PID/status' target dump "$report"
+	nothing_runs
+}
+
+@test "a time-out or a signal ends what hangs in the command of --ready, in whatever process group it is" {
+	waiting --ready "$hangs_on" -p "$T/app.pid"
+	reported "$T/pub/try"
+	kill -INT $launcher
+	ends_with 130
+	expect "$stderr" "daemonize: interrupted by signal 2 (INT) while waiting for target"
+	nothing_is_left
+	rm "$T/pub/try"
+	run -124 daemonize --ready "$hangs_on" -t 2 -p "$T/app.pid" target dump "$report"
+	nothing_is_left
+}
+
+@test "what hangs in the command of --ready ends, and a child that the caller had before lives on" {
+	caller=(sh -c 'target dump "$0" >/dev/null 2>&1 3>&- & exec "$@"' "$T/pub/bystander")
+	waiting --ready "$hangs_on"
+	reported "$T/pub/try"
+	kill -TERM $launcher
+	reported "$T/pub/bystander"
+	ends_with 143
+	expect "$(ours)" "$pid"
+}
+
+@test "a try of --ready that has no session yet ends with the wait" {
+	need strace
+	run -124 sh -c 'exec >/dev/null 2>&1 3>&-; target dump "$1" &
+		exec strace -D -f -qq -o trace -e inject=setsid:delay_enter=2000000 \
+			daemonize --ready "target dump pub/try" -t 0.5 target dump "$2"' sh "$T/pub/bystander" "$report"
+	reported "$T/pub/bystander"
+	only_one_runs() { expect "$(ours)" "$pid"; }
+	wait_until 10 only_one_runs # strace ends last
+}
+
+@test "what a try of --ready has left in its process group ends with it" {
+	start --ready 'target dump pub/try & while [ ! -e pub/try ]; do sleep 0.02; done'
+	expect "$(ours)" "$pid"
+}
+
+@test "with --ready and -s the daemon must be ready, and live on" {
+	app 'while [ ! -e go ]; do sleep 0.02; done; exit 3'
+	fails 4 "daemonize: app $(known 'exited with status 3') after *" daemonize --ready 'touch go' -s 20 -c . app
+	start --ready 'echo >>tries' -s 0.5
+	expect "$(wc -l <tries)" 1
+	rm go
+	waiting --ready 'echo >>tries; test -e go' -s 0.1
+	wait_until 20 tried 5
+	alive $launcher
+	touch go
+	ends_with 0
+}
+
+# bats test_tags=needs:pidfd
+@test "without -t, --ready waits for 60 seconds" {
+	need strace
+	strace -qq -o trace -e trace=/ppoll daemonize --ready 'sleep 0.2' target dump "$report"
+	expect "$(cat trace)" "*tv_sec=5[0-9],*"
+}
+
+# bats test_tags=needs:pidfd
+@test "a wait for --ready sleeps while the command runs" {
+	need strace
+	run -124 strace -qq -o trace -e trace=ppoll,poll,nanosleep,clock_nanosleep \
+		daemonize --ready 'sleep 600' -t 0.8 target dump "$report"
+	[ "$(wc -l <trace)" -lt 20 ]
+}
+
+@test "the command of --ready is not taken for an orphan of the daemon, of which there are many" {
+	app 'target dump "$DAEMONIZE_TEST/pub/report" &' 'while :; do (true &); done'
+	daemonize --ready 'echo >>tries; [ $(wc -l <tries) -ge 8 ]' app
+	expect "$(wc -l <tries)" 8
+	# It ends while the start, which it has woken, looks first for it, then for the daemon, then for orphans.
+	rm tries
+	need strace
+	strace -qq -o trace -e inject=waitid:delay_enter=500000 daemonize --ready 'echo | tee -a tries; sleep 1' \
+		-t 10 target dump "$report"
+	expect "$(wc -l <tries)" 1
+}
+
+@test "a try of --ready that cannot be forked is one that has failed" {
+	need strace
+	inject='inject=clone,fork,vfork:error=EAGAIN:when=2'
+	run -0 strace -qq -o /dev/null -e "$inject" daemonize --ready true target dump "$report"
+	reported "$report"
+	kill "$pid"
+	fails 124 "daemonize: gave up waiting: * s: cannot fork: Resource temporarily unavailable" \
+		strace -qq -o /dev/null -e "$inject+" daemonize --ready false -t 1 target dump "$report"
+}
+
 # ---- Giving up ----
 
 @test "-t inf is no bound" {
@@ -1539,10 +1750,21 @@ wrong() {
 
 @test "--notify and --notify-fd together are a usage error" { wrong "*exclude*" --notify --notify-fd 5; }
 
+@test "--ready with --notify or --notify-fd is a usage error" {
+	wrong "--notify, --notify-fd and --ready exclude each other." --notify --ready true
+	wrong "--notify, --notify-fd and --ready exclude each other." --ready true --notify-fd 5
+}
+
+@test "--ready needs a command" {
+	wrong "option '--ready' needs an argument, not an empty string." --ready ''
+	wrong "' *' names no command." --ready $' \t'
+}
+
 @test "with -f there is nobody to wait: a usage error" {
 	wrong "*-f*" -f -s 1
 	wrong "*-f*" -f --notify
 	wrong "*-f*" -f --notify-fd 5
+	wrong "*-f*" -f --ready true
 }
 
 @test "--kill-after belongs to --stop" { wrong "--kill-after needs --stop." --kill-after 5; }

@@ -293,6 +293,7 @@ static void spell(struct command_line *line)
 	add_text(line, "chroot", asked.root);
 	add_text(line, "group", asked.group);
 	add_text(line, "lock", asked.lockfile);
+	add_text(line, "ready", asked.ready);
 	add_text(line, "stderr", asked.stream[2]);
 	add_text(line, "stdin", asked.stream[0]);
 	add_text(line, "stdout", asked.stream[1]);
@@ -358,7 +359,8 @@ static bool parse(int count, char **words)
 
 static void expect_sense(void)
 {
-	const bool waits = asked.startsecs >= 0 || asked.notify || asked.notify_fd != -1;
+	const bool waits =
+		asked.startsecs >= 0 || asked.notify || asked.notify_fd != -1 || asked.ready;
 
 	claim(asked.umask <= 0777 && asked.startsecs != NEVER && asked.kill_after != NEVER);
 	claim(!sigismember(&asked.ignore, SIGKILL) && !sigismember(&asked.ignore, SIGSTOP));
@@ -379,7 +381,8 @@ static void expect_sense(void)
 	}
 	claim(asked.command[0] && *asked.command[0] && asked.name == asked.command[0]);
 	claim(!asked.if_running_given || asked.n_pidfiles > 0 || asked.lockfile);
-	claim(!(asked.notify && asked.notify_fd != -1) && !(waits && asked.foreground));
+	claim(asked.notify + (asked.notify_fd != -1) + (asked.ready != NULL) <= 1);
+	claim(!(waits && asked.foreground));
 	claim(asked.timeout == -1 || waits);
 }
 

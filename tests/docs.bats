@@ -18,6 +18,7 @@ elsewhere=(
 	'hosts: all' fleet.bats
 	'somebody has the port' docs.bats
 	'copytruncate' docs.bats
+	'done <.env' docs.bats
 	'PATH=/usr/local/bin:/usr/bin:/bin' docs.bats
 )
 
@@ -46,8 +47,9 @@ command_with() {
 	local found
 
 	found=$(commands | grep -Fx -e "$1" || commands | grep -F -e "$1") || expect "$1" "in the pages" || return
-	expect "$(sort -u <<<"$found")" "${found%%$'\n'*}" || return
-	head -n 1 <<<"$found"
+	found=$(sort -u <<<"$found")
+	[[ $found != *$'\n'* ]] || expect "$found" "just one" || return
+	echo "$found"
 }
 
 # ---- Where it is run ----
@@ -167,7 +169,7 @@ run_cron_line() {
 
 @test "README: it runs as another user" {
 	start_world
-	try 0 'daemonize -u www-data' root
+	try 0 '-O /var/log/app.log /srv/app/app' root
 	is_up /run/app.pid
 	wait_until 10 has_line /var/log/app.log 'started as www-data in /:'
 }
@@ -549,6 +551,69 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 		wait_until 10 has_line "$home/access.log" second
 		has_line "$home/app.log" first
 	done
+}
+
+@test "manual: a port is open, and a Python script is heard at once" {
+	need memcached python3
+	start_world
+	after='; bash -c "exec 9<>/dev/tcp/localhost/11211 && echo version >&9 && head -n 1 <&9"' try 0 '/dev/tcp/localhost/11211'
+	expect "$output" "VERSION *"
+	is_up "$home/memcached.pid" memcached
+	printf '%s\n' 'import time' 'print("hello")' 'time.sleep(60)' | write_inside "$home/app.py"
+	try 0 'PYTHONUNBUFFERED=1'
+	is_up "$home/app.pid" app.py
+	wait_until 10 has_line "$home/app.log" hello
+}
+
+@test "manual: it has the environment of a file, with blanks and quotes" {
+	start_world
+	printf '%s\n' '# A comment' '' 'BLANKS=one  two ' "QUOTES=it's \"so\" \$HOME \\n" 'EMPTY=' | write_inside "$home/.env"
+	printf 'LAST=a=b' | inside tee -a "$home/.env" >written
+	write_app "$home/app" 'env >told' 'exec sleep 60'
+	example 'done <.env' | sed 's/ -p app.pid/ -c .&/' | write_inside "$home/start" 755
+	as me ./start
+	is_up "$home/app.pid" 'sleep 60'
+	wait_until 10 has_line "$home/told" LAST=a=b
+	has_line "$home/told" 'BLANKS=one  two '
+	has_line "$home/told" EMPTY=
+	inside grep -qxF "QUOTES=it's \"so\" \$HOME \\n" "$home/told"
+}
+
+@test "manual: it has what only root may set" {
+	start_world
+	try 0 'nice -n -5 daemonize' root
+	is_up /run/app.pid /srv/app/server
+	expect "$(inside ps -o ni=,user= -p "$pid")" '*-5 www-data'
+}
+
+@test "manual: it has a port below 1024 as another user" {
+	need curl python3
+	start_world
+	try 0 'python3 -m http.server 80' root
+	is_up /run/www.pid http.server
+	wait_until 10 inside curl -fsI http://localhost:80/
+	expect "$(inside ps -o user= -p "$pid")" www-data
+	expect "$(inside grep CapEff "/proc/$pid/status")" '*0000000000000400'
+}
+
+@test "manual: it has a directory for its logs" {
+	start_world
+	write_app /srv/app/server 'echo one >>/var/log/app/other.log' 'echo two' 'exec sleep 60'
+	try 0 '-O /var/log/app/app.log' root
+	is_up /run/app.pid 'sleep 60'
+	has_line /var/log/app/app.log two
+	has_line /var/log/app/other.log one
+}
+
+@test "manual: its log is rotated by a new name" {
+	start_world
+	write_app "$home/server" 'trap "echo HUP" HUP' 'echo " began"' 'while :; do sleep 0.02; done'
+	try 0 '|while IFS= read'
+	is_up "$home/app.pid" server
+	wait_until 10 has_line "$home/app.log" ' began'
+	as me 'mv app.log app.log.1; daemonize --signal HUP -p app.pid'
+	wait_until 10 has_line "$home/app.log" HUP
+	expect "$(inside cat "$home/app.log.1")" ' began'
 }
 
 # ---- All of them ----

@@ -179,7 +179,7 @@ without_close_range() {
 	expect "$(closes 20000)" "$(closes 1024)"
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:linux,no-valgrind
 @test "without close_range and without /proc fds are closed as well" {
 	need_root
 	need unshare
@@ -189,7 +189,7 @@ without_close_range() {
 	expect "$(fds)" "0 1 2"
 }
 
-# bats test_tags=no-valgrind
+# bats test_tags=needs:linux,no-valgrind
 @test "without close_range and without /proc kept fds are kept" {
 	need_root
 	need unshare

@@ -173,7 +173,7 @@ refused_as_nobody() {
 	expect "$stderr" "daemonize: cannot look up group 'nosuchgroup': @(Input/output|I/O) error"
 }
 
-# bats test_tags=needs:native
+# bats test_tags=needs:linux,needs:native
 @test "-u works in a user namespace that has no number for the caller's groups" {
 	need_root
 	need unshare setpriv

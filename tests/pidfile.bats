@@ -972,7 +972,7 @@ gives_up() {
 	holds "$pid"
 }
 
-# bats test_tags=needs:native,needs:pidfd
+# bats test_tags=needs:native,needs:watch
 @test "-w costs nothing while it waits" {
 	need strace
 	start -p app.pid

@@ -65,7 +65,7 @@ tests/torture/sweep: tests/torture/sweep.c tests/torture/inject.c tests/torture/
 check: daemonize $(TOOLS)
 	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) $(TESTS)
 
-# As root, ten minutes: builds that do without /proc, pidfds, a subreaper and the rest of what Linux has.
+# As root, fifteen minutes: builds without /proc, pidfds, a subreaper and the rest of what Linux has.
 check-fallbacks: tests/racer
 	CC='$(CC)' JOBS=$(JOBS) tests/ports/fallbacks
 
@@ -153,6 +153,10 @@ dist:
 		git -c tar.umask=0022 -c core.autocrlf=false archive --prefix=$$name/ -o $$name.tar HEAD && \
 		gzip -9nf $$name.tar
 
+# Static programs for Linux as well, and SHA256SUMS, in released/. Needs what "make cross" does.
+release:
+	tests/ports/release
+
 clean:
 	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/fuzz/fuzz daemonize-*.tar.gz
-	rm -rf tests/ports/zig
+	rm -rf released tests/ports/zig

@@ -10,6 +10,9 @@
  *            +- daemon    not the session's leader, so no terminal it opens can become its own.
  *                         Takes the pidfile's lock, assumes its identity, execs the command.
  *
+ * With --restart, the daemon forks once more when it has the lock: the child becomes the command, and
+ * the daemon execs ourselves as its keeper, see src/keeper.h.
+ *
  * After the first fork there are only system calls on what was settled before. Every one that
  * fails goes one way: {step, errno} down the status channel, a close-on-exec pipe, and _exit.
  * What the launcher may conclude from the channel:
@@ -49,6 +52,7 @@
 #include "src/identity.h"
 #include "src/instance.h"
 #include "src/interrupts.h"
+#include "src/keeper.h"
 #include "src/launcher.h"
 #include "src/loggers.h"
 #include "src/notify.h"
@@ -178,6 +182,9 @@ static void await_up_or_die(const struct plan *plan, const struct attempt *attem
 	if (waits_for_readiness(opt))
 		await_ready_or_die(opt, &attempt->family, &plan->streams, plan->id.uid,
 			attempt->ready_fd, plan->ready_write_fd);
+	while (plan->keeper.token_fd != -1 && !keeper_let_go(plan->keeper.token_fd))
+		await_ready_or_die(opt, &attempt->family, &plan->streams, plan->id.uid,
+			attempt->ready_fd, plan->ready_write_fd);
 	/* An interrupt has come by now only if a message or the PID could not be written. */
 	if (interrupted_by || loggers_ended(0, "before the daemon was up") ||
 		(opt->print_pid && !tell_pid(attempt->family.daemon)))
@@ -196,6 +203,7 @@ static int start(const struct options *opt, unsigned int missing_fds)
 		.channel_fd = -1,
 		.lock_fd = -1,
 		.ready_write_fd = -1,
+		.keeper = {.program_fd = -1, .token_fd = -1, .failure_fd = -1},
 		.launcher = getpid(),
 		.instance = {.opt = opt, .objects = &plan.objects, .user = &plan.id.uid}};
 	struct attempt attempt = {.ready_fd = -1};
@@ -208,6 +216,8 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	signal(SIGCHLD, SIG_DFL); /* an ignored SIGCHLD would reap our children unseen */
 	if (!opt->foreground)
 		prepare_to_listen(&plan, &attempt);
+	if (opt->restart >= 0)
+		keeper_prepare_or_die(&plan.keeper, opt);
 	if (has_loggers(opt))
 		loggers_start_or_die(opt, &plan.streams);
 	if (opt->foreground)
@@ -225,6 +235,10 @@ int main(int argc, char **argv)
 	struct options opt;
 	unsigned int missing_fds;
 
+	if (is_keeper(argc, argv)) {
+		check_set_user_id();
+		keeper_main(argv);
+	}
 	options_parse(&opt, argc, argv); /* opens nothing */
 	missing_fds = ensure_standard_fds();
 	if (opt.mode != MODE_HELP && opt.mode != MODE_VERSION)

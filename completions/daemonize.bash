@@ -13,7 +13,7 @@ _daemonize()
 	local with_user='--user|-*([afhPrvV])u'
 	local with_group='--group|-*([afhPrvV])g'
 	local with_signals='--@(signal|ignore-signal|default-signal)'
-	local with_other='--@(env|keep-fd|kill-after|notify-fd|ready|startsecs|timeout|umask|wait-if-running)|-*([afhPrvV])[Ekmstw]'
+	local with_other='--@(env|keep-fd|kill-after|notify-fd|ready|restart|startsecs|timeout|umask|wait-if-running)|-*([afhPrvV])[Ekmstw]'
 	local with_argument="@($with_file|$with_directory|$with_user|$with_group|$with_signals|$with_other)"
 
 	local control='' command='' i offset rest list
@@ -46,9 +46,9 @@ _daemonize()
 	elif ((i == cword)) && [[ ! $command && ($cur == -* || $control) ]]; then
 		COMPREPLY=($(compgen -W '--append --chdir --chroot --default-signal --env --foreground --group
 			--help --ignore-signal --keep-fd --kill-after --lock --no-core --notify --notify-fd
-			--ok-if-running --output --pidfile --print-pid --ready --refuse-if-running --signal
-			--startsecs --status --stderr --stdin --stdout --stop --timeout --truncate --umask --user --verbose
-			--version --wait-if-running' -- "$cur"))
+			--ok-if-running --output --pidfile --print-pid --ready --refuse-if-running --restart
+			--signal --startsecs --status --stderr --stdin --stdout --stop --timeout --truncate --umask
+			--user --verbose --version --wait-if-running' -- "$cur"))
 	elif [[ ! $control ]]; then
 		# In COMP_WORDS, a word with ":" or "=" is several.
 		for ((offset = 0; i > 0; i--)); do

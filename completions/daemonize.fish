@@ -5,7 +5,7 @@ function __fish_daemonize_command
     set -l words (commandline -opc) (commandline -ct)
     argparse -s a/append c/chdir= R/chroot= default-signal= E/env= f/foreground g/group= h/help \
         ignore-signal= k/keep-fd= kill-after= l/lock= no-core notify notify-fd= ok-if-running \
-        O/output= p/pidfile= P/print-pid ready= r/refuse-if-running signal= s/startsecs= status e/stderr= \
+        O/output= p/pidfile= P/print-pid ready= r/refuse-if-running restart= signal= s/startsecs= status e/stderr= \
         i/stdin= o/stdout= stop t/timeout= truncate m/umask= u/user= v/verbose V/version \
         w/wait-if-running= -- $words[2..] 2>/dev/null
     or return
@@ -64,6 +64,7 @@ complete $option -s E -l env -x -d 'Set NAME=VALUE in the environment'
 complete $option -l ignore-signal -x -a '(__fish_daemonize_signals)' -d 'Ignore signals'
 complete $option -l default-signal -x -a '(__fish_daemonize_signals)' -d 'Do not ignore signals'
 complete $option -s f -l foreground -d 'All of it but fork and setsid'
+complete $option -l restart -x -d 'Start it again so many seconds after each end'
 complete $option -s s -l startsecs -x -d 'It must live that many seconds'
 complete $option -l notify -d 'It says READY=1, as in sd_notify(3)'
 complete $option -l notify-fd -x -d 'It writes a newline to a file descriptor'

@@ -6,6 +6,7 @@
 #include "descriptors.h"
 #include "identity.h"
 #include "instance.h"
+#include "keeper.h"
 #include "options.h"
 #include "paths.h"
 #include "pidfile.h"
@@ -22,6 +23,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* There is no launcher to clear up: what we have locked, we remove, if we still may. */
@@ -44,6 +47,8 @@ static void must(const struct plan *plan, enum step step, bool done)
 {
 	int error = errno;
 
+	if (!done && plan->keeper.failure_fd != -1)
+		(void)!write(plan->keeper.failure_fd, "", 1);
 	if (plan->channel_fd == -1 && !done)
 		die_in_foreground(plan, step, error);
 	else if (plan->channel_fd == -1)
@@ -102,6 +107,42 @@ static void assume_identity(const struct plan *plan)
 		must(plan, STEP_REGAIN, setuid(0) == -1 && (id->gid == 0 || setgid(0) == -1));
 }
 
+/*
+ * For --restart: forks. The child returns, to become the command as any daemon does; we become its
+ * keeper once it has been executed, or end as it has. Signals wait for the keeper; orphans are ours.
+ */
+static void fork_command(struct plan *plan)
+{
+	sigset_t all;
+	int failure[2], status;
+	char byte;
+	pid_t command;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	become_subreaper();
+	plan->keeper.pid = getpid();
+	must(plan, STEP_CHANNEL, pipe_close_on_exec(failure) != -1);
+	command = fork();
+	if (command == -1)
+		must(plan, STEP_FORK_COMMAND, false);
+	if (command == 0) {
+		plan->keeper.failure_fd = failure[1];
+		if (plan->lock_fd != -1)
+			fcntl(plan->lock_fd, F_SETFD, FD_CLOEXEC);
+		if (plan->channel_fd == -1)
+			verbose_step(&plan->objects, STEP_FORK_COMMAND);
+		else
+			(void)report(plan->channel_fd, STEP_FORK_COMMAND, false, 0);
+		return;
+	}
+	close(failure[1]);
+	if (read(failure[0], &byte, 1) == 1 && waitpid(command, &status, 0) == command)
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SETUP);
+	keeper_execute(&plan->keeper, &plan->id, plan->path, plan->lock_fd, command);
+	must(plan, STEP_KEEPER, false);
+}
+
 _Noreturn void become_daemon(struct plan *plan)
 {
 	const struct options *opt = plan->opt;
@@ -112,6 +153,8 @@ _Noreturn void become_daemon(struct plan *plan)
 	must(plan, STEP_CLOSE, close_others(&plan->keep) == 0);
 	if (opt->pidfile)
 		take_pidfile(plan);
+	if (opt->restart >= 0)
+		fork_command(plan);
 	if (opt->root)
 		must(plan, STEP_CHROOT, chroot(opt->root) == 0 && chdir("/") == 0);
 	entered = chdir(directory) == 0;
@@ -138,6 +181,11 @@ _Noreturn void become_daemon(struct plan *plan)
 	 */
 	must(plan, STEP_SIGNALS, true);
 	signal(SIGPIPE, SIG_IGN);
+	if (opt->restart >= 0) {
+		die_with_parent();
+		errno = ESRCH; /* it has ended before */
+		must(plan, STEP_KEEPER, getppid() == plan->keeper.pid);
+	}
 	if (reset_signals(&opt->ignore) == -1)
 		must(plan, STEP_SIGNALS, false);
 	command_execute(plan->path, opt->command);

@@ -10,6 +10,7 @@
 #include "descriptors.h"
 #include "identity.h"
 #include "instance.h"
+#include "keeper.h"
 #include "options.h"
 #include "steps.h"
 #include "streams.h"
@@ -33,6 +34,7 @@ struct plan {
 	pid_t launcher;
 	struct instance instance;
 	int ready_write_fd; /* with --notify-fd the daemon's end, with --ready that of its command */
+	struct keeper keeper;
 };
 
 /*

@@ -13,6 +13,7 @@
 /* A daemon and all that it has begun. */
 struct family {
 	pid_t daemon;  /* ours, and so its PID, until it is reaped */
+	pid_t command; /* the daemon, or where that is a keeper, its child */
 	pid_t session; /* which the middle child has led */
 	bool adopts; /* whoever is our child is of the family: an orphan, since we are the subreaper */
 };

@@ -29,9 +29,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OUR_FDS = 3 }; /* at most, to be kept besides those of -k */
+enum { OUR_FDS = 5 }; /* at most, to be kept besides those of -k */
 
-/* Settles which fds the daemon keeps: those of -k, of --notify-fd and of -l. */
+/* Settles which fds the daemon keeps: those of -k, of --notify-fd, of -l and of --restart. */
 static void prepare_keep(struct plan *plan)
 {
 	static int few[OUR_FDS];
@@ -48,6 +48,10 @@ static void prepare_keep(struct plan *plan)
 		fds_insert(keep, opt->notify_fd);
 	if (plan->flock_fd != -1)
 		fds_insert(keep, plan->flock_fd);
+	if (plan->keeper.program_fd != -1)
+		fds_insert(keep, plan->keeper.program_fd);
+	if (plan->keeper.token_fd != -1)
+		fds_insert(keep, plan->keeper.token_fd);
 }
 
 /* Hears the status channel out, to its end. False: it cannot be heard. */
@@ -64,11 +68,13 @@ static bool listen_to(const struct objects *objects, int fd, struct attempt *att
 			return false;
 		}
 		if (report.step == STEP_BORN)
-			attempt->family.daemon = report.pid;
+			attempt->family.daemon = attempt->family.command = report.pid;
 		else if (report.failed)
 			attempt->failure = report;
 		else
 			verbose_step(objects, report.step);
+		if (report.step == STEP_FORK_COMMAND)
+			attempt->family.command = report.pid;
 	}
 	return true;
 }

@@ -30,6 +30,7 @@ enum {
 	OPTION_NOTIFY_FD,
 	OPTION_OK_IF_RUNNING,
 	OPTION_READY,
+	OPTION_RESTART,
 	OPTION_SIGNAL,
 	OPTION_STATUS,
 	OPTION_STOP,
@@ -60,6 +61,7 @@ static const struct option long_options[] = {
 	{"print-pid", no_argument, NULL, 'P'},
 	{"ready", required_argument, NULL, OPTION_READY},
 	{"refuse-if-running", no_argument, NULL, 'r'},
+	{"restart", required_argument, NULL, OPTION_RESTART},
 	{"signal", required_argument, NULL, OPTION_SIGNAL},
 	{"startsecs", required_argument, NULL, 's'},
 	{"status", no_argument, NULL, OPTION_STATUS},
@@ -100,7 +102,7 @@ const char options_help[] =
 	"  -m, --umask MODE           octal (022);  --no-core: no core dumps\n"
 	"  -E, --env NAME=VALUE       set in the environment; repeatable\n"
 	"      --ignore-signal LIST, --default-signal LIST    HUP,USR1\n"
-	"  -f, --foreground           all of it but fork and setsid\n"
+	"  -f, --foreground           no fork, no setsid;  --restart SEC: run it again\n"
 	"Ready before exit 0:\n"
 	"  -s, --startsecs SEC        it must live that long\n"
 	"      --notify               it says READY=1;  --notify-fd N: a newline on fd N\n"
@@ -277,6 +279,7 @@ static void options_record(struct options *opt, int letter, char *argument)
 	case OPTION_NOTIFY_FD: options_notify_fd(opt, argument); break;
 	case OPTION_OK_IF_RUNNING: options_if_running(opt, IF_RUNNING_OK); break;
 	case OPTION_READY: opt->ready = argument; break;
+	case OPTION_RESTART: opt->restart = duration_or_die(argument, false); break;
 	case OPTION_SIGNAL: options_mode(opt, MODE_SIGNAL, argument); break;
 	case OPTION_STATUS: options_mode(opt, MODE_STATUS, NULL); break;
 	case OPTION_STOP: options_mode(opt, MODE_STOP, NULL); break;
@@ -365,7 +368,9 @@ void options_parse(struct options *opt, int argc, char **argv)
 		.notify_fd = -1,
 		.startsecs = -1,
 		.timeout = -1,
-		.kill_after = -1};
+		.kill_after = -1,
+		.restart = -1,
+		.program = argv[0]};
 	sigemptyset(&opt->ignore);
 	sigaddset(&opt->ignore, SIGTSTP);
 	sigaddset(&opt->ignore, SIGTTIN);

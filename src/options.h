@@ -49,12 +49,14 @@ struct options {
 	int64_t startsecs; /* durations in nanoseconds, -1 where not given */
 	int64_t timeout;
 	int64_t kill_after;
+	int64_t restart;
 	bool notify;
-	int notify_fd;	   /* -1: not given */
-	const char *ready; /* a shell command; NULL: not given */
-	int signal;	   /* of --signal */
-	const char *name;  /* the command as typed */
-	char **command;	   /* NULL-terminated; command[-1] exists: ours, or an option */
+	int notify_fd;	     /* -1: not given */
+	const char *ready;   /* a shell command; NULL: not given */
+	int signal;	     /* of --signal */
+	const char *name;    /* the command as typed */
+	const char *program; /* our own argv[0] */
+	char **command;	     /* NULL-terminated; command[-1] exists: ours, or an option */
 };
 
 /* The text of --help. */

@@ -108,7 +108,7 @@ static enum verdict readiness_judge(const struct readiness *r)
 		return DIED;
 	if (interrupted_by)
 		return INTERRUPTED;
-	if (r->notice.main_pid && r->notice.main_pid != r->family->daemon)
+	if (r->notice.main_pid && r->notice.main_pid != r->family->command)
 		return ANOTHER_MAIN;
 	if (now >= r->lived_at && (r->notice.ready || r->ready_fd == -1))
 		return READY;
@@ -218,8 +218,8 @@ static bool has_more_to_say(const struct readiness *r)
 
 	if (r->notice.barrier)
 		return false;
-	if (by->pid == r->family->daemon)
-		return by->uid == 0 && process_has_program(r->family->daemon);
+	if (by->pid == r->family->command)
+		return by->uid == 0 && process_has_program(r->family->command);
 	return by->pid <= 0 || process_is_alive(by->pid);
 }
 

@@ -58,6 +58,8 @@ static const struct {
 		"made sure that root's privileges are out of reach of user"},
 	[STEP_SIGNALS] = {OF_NOTHING, "reset the signals", NULL,
 		"reset signal dispositions and mask"},
+	[STEP_FORK_COMMAND] = {OF_COMMAND, "fork for", NULL, "forked, to keep"},
+	[STEP_KEEPER] = {OF_COMMAND, "keep", NULL, NULL},
 	[STEP_FIND] = {OF_COMMAND, "find", "command not found", NULL},
 	[STEP_EXEC] = {OF_COMMAND, "execute", NULL, NULL},
 };

@@ -18,7 +18,8 @@
  *   kqueue(2)      does not say that a process that has ended cannot be watched, even before it is
  *                  waited for: ESRCH. On FreeBSD it can. Nor that on NetBSD who is not root cannot
  *                  watch another user's: EACCES, and we poll.
- *   procctl(2)     FreeBSD's reaper is a subreaper. The others have none: init gets the orphans.
+ *   procctl(2)     FreeBSD's reaper is a subreaper, and who asks for it is killed with its parent. The
+ *                  others have neither: init gets the orphans.
  *   unix(4)        Who may not write to a socket's file cannot send to it. Credentials, which each
  *                  system hands over in a way of its own, are not asked for.
  */
@@ -33,6 +34,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -51,9 +53,18 @@ int close_span(int low, int high)
 }
 
 #endif
-#if defined(HAVE_SUBREAPER)
-
+#if defined(HAVE_SUBREAPER) || defined(HAVE_PARENT_DEATH)
 #include <sys/procctl.h>
+#endif
+#if defined(HAVE_PARENT_DEATH)
+
+void die_with_parent(void)
+{
+	procctl(P_PID, 0, PROC_PDEATHSIG_CTL, &(int){SIGKILL});
+}
+
+#endif
+#if defined(HAVE_SUBREAPER)
 
 void become_subreaper(void)
 {

@@ -40,6 +40,14 @@
 #define HAVE_LENDING
 #endif
 
+#if (defined(__linux__) || defined(__FreeBSD__)) && !defined(NO_FEXECVE)
+#define HAVE_FEXECVE
+#endif
+
+#if (defined(__linux__) || defined(__FreeBSD__)) && !defined(NO_PARENT_DEATH)
+#define HAVE_PARENT_DEATH
+#endif
+
 #if defined(__linux__) && defined(SYS_pidfd_open) && !defined(NO_PIDFD) /* 5.3 */
 #define HAVE_PIDFD
 #endif

@@ -63,6 +63,14 @@ void become_subreaper(void)
 }
 
 #endif
+#if defined(HAVE_PARENT_DEATH)
+
+void die_with_parent(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
+
+#endif
 #if defined(HAVE_PIDFD)
 
 int process_watch(pid_t pid)
@@ -202,7 +210,17 @@ void process_name_starting(void)
 	prctl(PR_SET_NAME, starting_name + 1, 0, 0, 0);
 }
 
+int program_open(void)
+{
+	return open("/proc/self/exe", O_PATH | O_CLOEXEC);
+}
+
 #endif
+
+void process_set_name(const char *name)
+{
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+}
 
 int list_groups(const char *user, gid_t group, gid_t *groups, int *count)
 {

@@ -49,6 +49,27 @@ bool is_symlink_error(int error)
 	return error == ELOOP || error == EMLINK || error == EFTYPE; /* POSIX; FreeBSD; NetBSD */
 }
 
+void program_execute(int fd, const char *path, char **argv)
+{
+#if defined(HAVE_FEXECVE)
+	fexecve(fd, argv, environ);
+#else
+	(void)fd;
+#endif
+	if (*path)
+		execv(path, argv);
+}
+
+bool is_from_kernel(const siginfo_t *info)
+{
+#if defined(SI_KERNEL)
+	return info->si_code == SI_KERNEL;
+#else
+	(void)info;
+	return false;
+#endif
+}
+
 /* ---- What stands in where a system lacks something ---- */
 
 #if !defined(HAVE_LENDING)
@@ -78,6 +99,13 @@ int close_span(int low, int high)
 #if !defined(HAVE_SUBREAPER)
 
 void become_subreaper(void)
+{
+}
+
+#endif
+#if !defined(HAVE_PARENT_DEATH)
+
+void die_with_parent(void)
 {
 }
 
@@ -139,8 +167,18 @@ void process_name_starting(void)
 {
 }
 
+int program_open(void)
+{
+	return -1;
+}
+
 #endif
 #if !defined(__linux__)
+
+void process_set_name(const char *name)
+{
+	(void)name;
+}
 
 void reset_reserved_signal(int number)
 {

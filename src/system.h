@@ -129,6 +129,24 @@ int terminal_columns(int fd);
 /* pipe(2), both ends close-on-exec. */
 int pipe_close_on_exec(int ends[2]);
 
+/*
+ * An fd of the file that this process has executed, close-on-exec: it is the same one in another
+ * root directory, or when its name has become another's. -1 where that cannot be known.
+ */
+int program_open(void);
+
+/* fexecve(3), or else execv(3) of a path that is not empty; returns if it cannot, errno set. */
+void program_execute(int fd, const char *path, char **argv);
+
+/* Has this process killed when its parent ends; where the system cannot, it lives on. */
+void die_with_parent(void);
+
+/* Names this process, for ps(1) and pgrep(1), where exec would name it after an fd. */
+void process_set_name(const char *name);
+
+/* Whether the kernel has sent it, and not a process: on a terminal, to the whole process group. */
+bool is_from_kernel(const siginfo_t *info);
+
 /* Reads what /proc knows of a process; false where that is nothing. proc_pid_stat(5) */
 bool process_read(pid_t pid, struct process *process);
 

@@ -159,6 +159,20 @@ run_cron_line() {
 	silent
 }
 
+@test "README: it is started again after a crash" {
+	for me in me root; do
+		start_world
+		try 0 'daemonize --restart 1 -p app.pid -O app.log ./app'
+		silent
+		is_up "$home/app.pid" 'daemonize: keeper of pid '
+		inside pkill -KILL -P "$pid"
+		wait_until 10 started_twice
+		inside daemonize --stop -p "$home/app.pid"
+		is_gone "$home/app.pid"
+	done
+}
+started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
+
 @test "README: the shell gets its PID" {
 	for me in me root; do
 		start_world
@@ -524,6 +538,18 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	try 0 '--kill-after 20 -p /run/app.pid' root
 	is_up /run/app.pid /srv/app/server
 	[ "$pid" != "$first" ]
+}
+
+@test "manual: it is kept running where there is no service manager" {
+	for me in me root; do
+		start_world
+		try 0 'daemonize --restart 1 -p app.pid -O app.log ./server'
+		silent
+		is_up "$home/app.pid" 'daemonize: keeper of pid '
+		inside pkill -KILL -P "$pid"
+		wait_until 10 grep -q 'killed by signal 9 (KILL) after .* s; starting it again in 1.00 s' <(inside cat "$home/app.log")
+		wait_until 10 started_twice
+	done
 }
 
 @test "manual: the PID is in a shell variable" {

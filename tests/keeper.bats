@@ -1,0 +1,631 @@
+#!/usr/bin/env bats
+# --restart: a keeper stays, which starts the command again whenever it ends, until it is stopped.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
+
+load helper
+
+# told PATTERN: a line of the log matches.
+told() { grep -qxE -- "$1" log; }
+
+# lines N FILE: there are so many, or more.
+lines() { [ "$(wc -l <"$2")" -ge "$1" ]; }
+
+# runs_anew PID: the command has written another PID than this one, its own, to "run".
+runs_anew() { [ -s run ] && [ "$(cat run)" != "$1" ]; }
+
+# running [PID]: waits for that; sets command.
+running() {
+	wait_until 10 runs_anew "${1-}"
+	command=$(cat run)
+}
+
+# keep OPTION... -- SCRIPT: a shell that writes its PID to "run", as a whole, and then runs the script; sets keeper and command.
+keep() {
+	local script=${*: -1}
+
+	daemonize -c "$T" -p app.pid -O log "${@:1:$#-2}" sh -c "echo \$\$ >.run; mv .run run; $script"
+	keeper=$(cat app.pid)
+	running
+}
+
+endless='while :; do sleep 0.1; done'
+
+@test "a command is started again, whatever its status, and each end is told" {
+	keep --restart 0.1 -- 'echo >>runs; case $(wc -l <runs) in 1) exit 0;; 2) exit 3;; 3) kill -KILL $$;; esac; exec sleep 600'
+	wait_until 10 lines 4 runs
+	wait_until 10 told 'daemonize: sh \(pid [0-9]+\) exited with status 0 after [0-9.]+ s; starting it again in 0.10 s'
+	told 'daemonize: sh \(pid [0-9]+\) exited with status 3 after [0-9.]+ s; starting it again in 0.10 s'
+	told 'daemonize: sh \(pid [0-9]+\) was killed by signal 9 \(KILL\) after [0-9.]+ s; starting it again in 0.10 s'
+	expect "$(wc -l <log)" 3
+	expect "$(daemonize --status -p app.pid)" "running (pid $keeper)"
+}
+
+@test "it is started again SECONDS after its end, not before" {
+	keep --restart 1.5 -- 'date +%s.%N >>begun; date +%s.%N >>ended'
+	wait_until 20 lines 2 begun
+	awk 'NR == FNR { ended[FNR] = $1; next } FNR > 1 && $1 - ended[FNR - 1] < 1.4 { exit 1 }' ended begun
+}
+
+@test "each run is what a start makes of it" {
+	from --ignore HUP,INT,QUIT,PIPE,TERM,CHLD,USR1,USR2,WINCH,RTMIN+3 --block HUP,TERM,USR1,CHLD --open 7,9
+	start -p app.pid -O log --restart 0.1 -m 027 -E A=b -k 9 --ignore-signal HUP,CHLD -l lock
+	keeper=$(cat app.pid)
+	expect "$(field ppid)" "$keeper"
+	expect "$(field pgid)" "$keeper"
+	expect "$(field ignored)" HUP,CHLD,TSTP,TTIN,TTOU
+	expect "$(field blocked)" ""
+	expect "$(field umask)" 027
+	expect "$(field fd.9)" "*/dev/null*"
+	[ "$(field fd.10)" = "" ]
+	first=$pid
+	mv "$report" first
+	kill -KILL "$pid"
+	reported "$report"
+	[ "$pid" != "$first" ]
+	diff <(grep -v ^pid= first) <(grep -v ^pid= "$report")
+}
+
+@test "the keeper has the pidfile, its lock, and the PID that is printed" {
+	daemonize -P -p app.pid --restart 1 target dump "$report" >printed
+	reported "$report"
+	keeper=$(cat printed)
+	expect "$(cat app.pid)" "$keeper"
+	expect "$(field ppid)" "$keeper"
+	tells 0 "running (pid $keeper)" daemonize --status -p app.pid
+	tells 3 "daemonize: already running (pid $keeper)" daemonize -p app.pid true
+}
+
+@test "in ps, the keeper is one, with its command" {
+	keep --restart 0.5 -- "$endless"
+	expect "$(ps -o args= -p "$keeper")" "daemonize: keeper of pid $command (start 1): sh -c *done"
+	expect "$(ps -o comm= -p "$keeper")" daemonize
+}
+
+@test "the command and its arguments reach each run as they were given" {
+	daemonize -c "$T" -p app.pid --restart 0.1 sh -c 'printf "<%s>" "$@" >>args; echo >>args' sh '' $'c\nd' '' '*'
+	wait_until 10 lines 6 args
+	head -n 6 args >six
+	cmp six - <<<$'<><c\nd><><*>\n<><c\nd><><*>\n<><c\nd><><*>'
+}
+
+@test "signals are handed on to the command" {
+	need bash
+	daemonize -c "$T" -p app.pid -O log --restart 1 bash -c 'for s in HUP INT QUIT USR1 USR2 WINCH CONT ABRT 40 64
+		do trap "echo $s >>got" $s; done; echo >up; while :; do sleep 0.05; done'
+	wait_until 10 test -e up
+	for signal in HUP INT QUIT USR1 USR2 WINCH CONT ABRT 40 64; do
+		daemonize --signal $signal -p app.pid
+		wait_until 10 grep -qx $signal got
+	done
+	expect "$(wc -l <got)" 10
+	expect "$(wc -c <log)" 0
+}
+
+@test "TERM ends the command, and then the keeper" {
+	keep --restart 0.1 -- 'trap "sleep 1; echo over >>over; exit 5" TERM; echo >up; '"$endless"
+	wait_until 10 test -e up
+	daemonize --stop -p app.pid
+	expect "$(cat over)" over
+	gone "$command"
+	[ ! -e app.pid ]
+	told "daemonize: sh \(pid $command\) exited with status 5 after [0-9.]+ s; not starting it again"
+	nothing_runs
+}
+
+@test "kill ends both" {
+	keep --restart 0.1 -- 'exec sleep 600'
+	kill "$keeper"
+	wait_until 10 nothing_runs
+	told "daemonize: sh \(pid $command\) was killed by signal 15 \(TERM\) after [0-9.]+ s; not starting it again"
+}
+
+@test "a command that has been stopped is ended, too" {
+	keep --restart 0.1 -- 'exec sleep 600'
+	kill -STOP "$command"
+	daemonize --stop -p app.pid
+	nothing_runs
+}
+
+@test "TERM ends the keeper while no command runs" {
+	keep --restart 600 -- 'exit 0'
+	wait_until 10 told '.*starting it again in 600.00 s'
+	expect "$(ps -o args= -p "$keeper")" "daemonize: keeper, pausing after start 1: sh -c *"
+	daemonize --stop -p app.pid
+	nothing_runs
+	expect "$(wc -l <log)" 1
+}
+
+@test "a command that ends of INT or QUIT is stopped" {
+	for end in 'exec sleep 600' 'trap "exit 0" INT QUIT; echo >up; '"$endless" 'trap "exit $((128 + $signal))" INT QUIT; echo >up; '"$endless"; do
+		for signal in 2 3; do
+			rm -f up run
+			keep --restart 0.1 -- "signal=$signal; $end"
+			[[ $end != *up* ]] || wait_until 10 test -e up
+			daemonize --signal $signal -p app.pid
+			wait_until 10 gone "$keeper"
+			gone "$command"
+		done
+	done
+}
+
+@test "a command that survives INT or QUIT is kept when it crashes" {
+	keep --restart 0.1 -- 'trap "echo >>dump" INT QUIT; echo >up; '"$endless"
+	wait_until 10 test -e up
+	daemonize --signal QUIT -p app.pid
+	wait_until 10 test -e dump
+	kill -KILL "$command"
+	running "$command"
+	alive "$keeper"
+}
+
+@test "a command that dies at once gets longer and longer pauses" {
+	keep --restart 0.5 -- 'exit 1'
+	wait_until 60 told '.*starting it again in 2.00 s'
+	expect "$(grep -o '[0-9.]* s$' log | uniq)" $'0.50 s\n1.00 s\n2.00 s'
+	[ "$(grep -c 'in 0.50 s' log)" -ge 4 ]
+}
+
+@test "a command that lives for SECONDS gets the pause that was asked for" {
+	keep --restart 0.1 -- 'sleep 0.3; exit 1'
+	wait_until 30 lines 8 log
+	expect "$(grep -o '[0-9.]* s$' log | uniq)" '0.10 s'
+}
+
+@test "--restart 0 does not start a command again and again without a pause" {
+	keep --restart 0 -- 'sleep 0.3'
+	wait_until 10 told '.*starting it again in 0.10 s'
+}
+
+@test "a command that can no longer be executed is tried again" {
+	printf '#!/bin/sh\nexit 1\n' >app
+	chmod +x app
+	daemonize -c "$T" -O log --restart 0.1 ./app
+	mv app gone
+	own "$(pgrep -f "keeper.*$T/app")"
+	wait_until 10 told "daemonize: cannot execute '$T/app': No such file or directory; trying again in [0-9.]+ s"
+	rm log
+	printf '#!/bin/sh\necho >>%s/back; exec sleep 600\n' "$T" >gone
+	mv gone app
+	wait_until 30 test -e back
+}
+
+# bats test_tags=needs:subreaper
+@test "orphans of the command are reaped" {
+	keep --restart 600 -- 'setsid sh -c "echo \$\$ >orphan; exec sleep 600" & '"$endless"
+	wait_until 10 test -s orphan
+	orphan=$(cat orphan)
+	kill -KILL "$command"
+	is_ours() { expect "$(ps -o ppid= -p "$orphan")" "*$keeper"; }
+	wait_until 10 is_ours
+	kill -KILL "$orphan"
+	wait_until 10 test ! -e "/proc/$orphan"
+}
+
+@test "nothing of the keeper's is left open in the command" {
+	start -p app.pid -s 0 --restart 1
+	expect "$(grep '^fd\.' "$report" | cut -d = -f 1 | xargs)" "fd.0 fd.1 fd.2"
+}
+
+@test "a log that nobody reads does not keep the keeper" {
+	mkfifo fifo
+	sleep 600 <>fifo 3>&- &
+	own $!
+	keep --restart 0.1 -O fifo -- '[ -e runs ] || dd if=/dev/zero bs=4096 count=16 status=none; echo >>runs; exit 1'
+	wait_until 10 lines 2 runs
+	daemonize --stop -p app.pid
+}
+
+# bats test_tags=needs:pdeathsig
+@test "a keeper that is killed leaves no command behind" {
+	keep --restart 0.1 -- 'trap "" TERM HUP INT; '"$endless"
+	kill -KILL "$keeper"
+	wait_until 10 gone "$command"
+	daemonize -p app.pid true
+}
+
+# bats test_tags=needs:pdeathsig
+@test "a command that ignores TERM is killed with its keeper" {
+	keep --restart 0.1 -- 'trap "" TERM; echo >up; '"$endless"
+	wait_until 10 test -e up
+	run -124 daemonize --stop -t 0.3 -p app.pid
+	daemonize --stop --kill-after 0.1 -p app.pid
+	wait_until 10 gone "$command"
+}
+
+@test "nothing wakes a keeper while nothing happens" {
+	keep --restart 1 -- 'exec sleep 600'
+	before=$(grep ctxt_switches "/proc/$keeper/status")
+	sleep 2
+	expect "$(grep ctxt_switches "/proc/$keeper/status")" "$before"
+}
+
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "a keeper takes little memory of its own" {
+	[ -r /proc/self/smaps_rollup ] || skip "needs smaps_rollup"
+	keep --restart 0.1 -- 'test -e on && exec sleep 600; echo >on'
+	running "$command"
+	[ "$(awk '/^Anonymous:/ { print $2 }' "/proc/$keeper/smaps_rollup")" -le 200 ]
+}
+
+# bats test_tags=needs:pdeathsig
+@test "the command of a later run ends with its keeper" {
+	keep --restart 0.1 -- '[ -e second ] || { echo >second; exit 1; }; trap "" TERM; '"$endless"
+	running "$command"
+	wait_until 10 grep -q 'start 2' "/proc/$keeper/cmdline"
+	kill -KILL "$keeper"
+	wait_until 10 gone "$command"
+}
+
+# bats test_tags=needs:proc
+@test "--status -v tells the command's PID, and how often it was started" {
+	keep --restart 0.1 -- '[ -e third ] && exec sleep 600; [ -e second ] && echo >third; echo >second'
+	third() { daemonize --status -v -p app.pid | grep -F "command: daemonize: keeper of pid $(cat run) (start 3): sh -c echo"; }
+	wait_until 10 third
+	expect "$(daemonize --status -v -p app.pid)" "running (pid $keeper), user $(id -un), since * command: *"
+}
+
+# ---- The start ----
+
+@test "a command that cannot be executed is told as ever, and leaves nothing" {
+	printf '\0' >bad
+	chmod +x bad
+	for option in --restart=1 --restart=1\ -s1 --restart=1\ -f; do
+		# shellcheck disable=SC2086 # a list
+		fails 127 "daemonize: cannot find 'nosuch': command not found" daemonize $option -p app.pid nosuch
+		# shellcheck disable=SC2086
+		fails 126 "daemonize: cannot execute './bad': Exec format error" daemonize $option -p app.pid ./bad
+		[ ! -e app.pid ]
+	done
+	nothing_runs
+}
+
+@test "--restart takes a number of seconds" {
+	for argument in x -1 inf ''; do
+		fails 2 "daemonize: *" daemonize --restart "$argument" true
+	done
+	fails 2 "daemonize: option '--restart' needs an argument*" daemonize --restart
+}
+
+@test "below --chroot the keeper is found, and each run is in there" {
+	need_root
+	mkdir -p new/bin new/tmp
+	cc -static -o new/bin/target "$BATS_TEST_DIRNAME/target.c"
+	report=$T/new/tmp/report
+	daemonize -R new -p app.pid --restart 0.1 target dump /tmp/report
+	reported "$report"
+	expect "$(readlink "/proc/$(cat app.pid)/root")" "$T/new"
+	first=$pid
+	rm "$report"
+	kill -KILL "$pid"
+	reported "$report"
+	[ "$pid" != "$first" ]
+	expect "$(field ppid)" "$(cat app.pid)"
+}
+
+@test "below --chroot and with -u, keeper and command are the user's, in the directory of -c" {
+	need_root
+	mkdir -p new/bin new/tmp new/sub
+	chmod 1777 new/tmp
+	cc -static -o new/bin/target "$BATS_TEST_DIRNAME/target.c"
+	report=$T/new/tmp/report
+	daemonize -R new -u nobody -c sub --no-core -p app.pid --restart 0.1 target dump /tmp/report
+	reported "$report"
+	first=$pid
+	mv "$report" first
+	kill -KILL "$first"
+	reported "$report"
+	[ "$pid" != "$first" ]
+	diff <(grep -v ^pid= first) <(grep -v ^pid= "$report")
+	expect "$(field cwd)" /sub
+	expect "$(field core)" 0
+	keeper=$(cat app.pid)
+	expect "$(awk '/^[UG]id:/ { print $2 $3 $4 $5 }' "/proc/$keeper/status" | xargs)" \
+		"$(printf "$(id -u nobody)%.0s" 1 2 3 4) $(printf "$(id -g nobody)%.0s" 1 2 3 4)"
+	expect "$(readlink "/proc/$keeper/cwd")" "$T/new/sub"
+	daemonize --stop -p app.pid
+	nothing_runs
+}
+
+# bats test_tags=needs:proc
+@test "a user who cannot reach our own program has a keeper" {
+	need_root
+	mkdir private
+	mv bin/daemonize private
+	chmod 700 private
+	"$T/private/daemonize" -u nobody -p app.pid --restart 0.1 target dump "$report"
+	reported "$report"
+	expect "$(stat -c %U "/proc/$(cat app.pid)")" nobody
+	kill -KILL "$pid"
+	first=$pid
+	rm "$report"
+	reported "$report"
+	[ "$pid" != "$first" ]
+}
+
+@test "what -E tells the dynamic linker is for each run, and not for the keeper" {
+	daemonize -E LD_PRELOAD="$T/nosuch.so" -c "$T" -p app.pid -O log --restart 0.1 sh -c 'echo "$LD_PRELOAD" >>seen
+		[ ! -e second ] || kill -STOP $$; : >second; exit 1'
+	wait_until 10 lines 2 seen
+	expect "$(sort -u seen)" "$T/nosuch.so"
+	expect "$(grep -c 'cannot be preloaded' log)" 2
+	expect "$(grep -c 'daemonize: ' log)" 1
+	daemonize --stop -p app.pid
+	nothing_runs
+}
+
+# ---- Readiness ----
+
+@test "an early death is a failed start, and nothing is tried again" {
+	for option in '-s 20' '--notify' '--notify-fd 5' '--notify -s 0.1'; do
+		# shellcheck disable=SC2086 # a list
+		run -4 daemonize $option -c "$T" -p app.pid -O log --restart 0.1 sh -c 'echo >>runs; echo why; exit 7'
+		expect "$output" "daemonize: sh $(known 'exited with status 7') after *"$'\n    why'
+		[ ! -e app.pid ]
+		nothing_runs
+	done
+	lines 4 runs
+	run ! lines 5 runs
+	run -4 daemonize -s 20 -p app.pid --restart 0.1 target kill SEGV
+	expect "$output" "daemonize: target $(known 'was killed by signal 11 (SEGV)') after *"
+	run ! grep daemonize: log
+}
+
+@test "a command that ends after it was ready is started again" {
+	printf '%s\n' '#!/bin/sh' 'echo $$ >.run; mv .run run; [ -e go ] && exec sleep 600' \
+		'while [ ! -e go ]; do sleep 0.05; done' >app
+	chmod +x app
+	daemonize -s 0.2 -c "$T" -p app.pid -O log --restart 0.1 ./app
+	running
+	: >go
+	running "$command"
+	daemonize --stop -p app.pid
+	nothing_runs
+}
+
+# However close it ends: either the start has failed and nothing runs, or it is kept.
+@test "the start and the keeper are of one mind on whether the first run was ready" {
+	for delay in 0 0.001 0.002 0.003 0.004 0.006 0.008 0.01 0.012 0.015 0.02; do
+		for _ in 1 2 3; do
+			status=0
+			daemonize -s "$delay" -p app.pid --restart 0.1 sh -c 'sleep 0.006; exit 7' 2>log || status=$?
+			if [ $status = 0 ]; then
+				daemonize --status -p app.pid
+				daemonize --stop -p app.pid
+			else
+				expect "$status $(cat log)" "4 daemonize: sh $(known 'exited with status 7') after *"
+				[ ! -e app.pid ]
+			fi
+			nothing_runs
+		done
+	done
+}
+
+@test "READY=1 and MAINPID= of the command are what the start waits for" {
+	daemonize --notify -t 60 -c "$T" -p app.pid --restart 1 sh -c '
+		target send MAINPID=$$; sleep 0.3; echo >ready; exec target notify READY=1 '"$report"
+	[ -e ready ]
+	reported "$report"
+	expect "$(field ppid)" "$(cat app.pid)"
+}
+
+@test "with -v, the fork of the command is told once, and MAINPID= is right" {
+	daemonize -v --notify -t 60 --restart 1 sh -c 'target send MAINPID=$$; exec target notify READY=1 '"$report" 2>said
+	reported "$report"
+	expect "$(grep -c "daemonize: forked, to keep 'sh'" said)" 1
+	grep -q 'daemonize: reset signal dispositions and mask' said
+	daemonize -v -f --restart 1 sh -c 'kill $PPID' 2>said || true
+	expect "$(grep -c "daemonize: forked, to keep 'sh'" said)" 1
+}
+
+# bats test_tags=needs:proc,needs:subreaper
+@test "MAINPID= of the keeper is another's" {
+	run -4 daemonize --notify -t 60 -p app.pid --restart 1 sh -c 'target send MAINPID=$PPID; exec sleep 600'
+	expect "$output" "daemonize: sh names another process as its main one (MAINPID=*"
+	nothing_runs
+}
+
+@test "a command that closes the file descriptor of --notify-fd has failed" {
+	fails 4 "daemonize: sh closed file descriptor 5 without *" \
+		daemonize --notify-fd 5 -t 60 -p app.pid --restart 0.1 sh -c 'exec 5>&-; exec sleep 600'
+	nothing_runs
+}
+
+@test "a later run has nothing of --notify and --notify-fd" {
+	daemonize --notify -t 60 -c "$T" -p app.pid --restart 0.1 sh -c 'echo "${NOTIFY_SOCKET-none}" >>sockets
+		[ "${NOTIFY_SOCKET-}" ] || exec sleep 600; target send READY=1; while [ ! -e go ]; do sleep 0.05; done'
+	: >go
+	wait_until 10 lines 2 sockets
+	expect "$(sed -n 2p sockets)" none
+	daemonize --stop -p app.pid
+	rm go
+	daemonize --notify-fd 5 -t 60 -c "$T" -p app.pid --restart 0.1 sh -c 'readlink /proc/$$/fd/5 >>fifth; echo up >&5
+		[ "$(wc -l <fifth)" = 1 ] || exec sleep 600; while [ ! -e go ]; do sleep 0.05; done'
+	: >go
+	wait_until 10 lines 2 fifth
+	expect "$(cat fifth)" $'pipe:*\n/dev/null'
+}
+
+@test "a variable NOTIFY_SOCKET of -E is for each run" {
+	daemonize -E NOTIFY_SOCKET=mine -c "$T" --restart 0.1 sh -c 'echo "$NOTIFY_SOCKET" >>sockets; exit 1'
+	wait_until 10 lines 2 sockets
+	expect "$(sort -u sockets)" mine
+	own "$(pgrep -f "$T.*NOTIFY" || true)"
+}
+
+@test "a start that gives up waiting leaves neither" {
+	run -124 daemonize --notify -t 0.3 -p app.pid --restart 0.1 sh -c 'trap "exit 0" TERM; while :; do sleep 0.1; done'
+	nothing_runs
+	[ ! -e app.pid ]
+	command daemonize --notify -c "$T" -p app.pid --restart 0.1 sh -c 'echo >up; exec sleep 600' &
+	wait_until 10 test -e up
+	kill -TERM $!
+	status=0
+	wait $! || status=$?
+	expect "$status" 143
+	nothing_runs
+	[ ! -e app.pid ]
+}
+
+# ---- Faults ----
+
+# bats test_tags=needs:native,no-valgrind
+@test "a start that cannot fork for its command, or not execute the keeper, says so and leaves nothing" {
+	need strace
+	fails 1 "daemonize: cannot keep 'sleep': Permission denied" strace -f -qq -o /dev/null \
+		-e inject=execveat:error=EACCES daemonize -p app.pid -O log --restart 1 sleep 600
+	[ ! -e app.pid ]
+	fails 1 "daemonize: cannot keep 'sleep': Permission denied" strace -qq -o /dev/null \
+		-e inject=execveat:error=EACCES daemonize -f -p app.pid -O log --restart 1 sleep 600
+	[ ! -e app.pid ]
+	fails 1 "daemonize: cannot fork for 'sleep': Resource temporarily unavailable" strace -qq -o /dev/null \
+		-e inject=clone,?fork:error=EAGAIN daemonize -f -p app.pid -O log --restart 1 sleep 600
+	[ ! -e app.pid ]
+	fails 1 "daemonize: cannot make a pipe: Too many open files" strace -qq -o /dev/null \
+		-e inject=pipe2:error=EMFILE daemonize -s 1 -p app.pid -O log --restart 1 sleep 600
+	[ ! -e app.pid ]
+	nothing_runs
+}
+
+# bats test_tags=needs:native,no-valgrind
+@test "a keeper that cannot fork tries again" {
+	need strace
+	for call in 'clone,?fork' pipe2; do
+		rm -f run log app.pid
+		strace -qq -o /dev/null -e inject="$call:error=EAGAIN:when=2" daemonize -f -c "$T" -p app.pid -O log --restart 0.1 sh -c '
+			[ ! -e run ] || exec sleep 600; echo >run' 3>&- &
+		wait_until 20 told "daemonize: cannot execute 'sh': Resource temporarily unavailable; trying again in 0.10 s"
+		daemonize --stop -p app.pid
+		wait $! || true
+	done
+}
+
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "without /proc/self/exe, the keeper is found by the name that the start was called by" {
+	need strace
+	hidden=(strace -qq -o /dev/null -P /proc/self/exe -e inject=openat:error=ENOENT bash -c 'exec -a "$@"' bash)
+	"${hidden[@]}" daemonize "$T/bin/daemonize" -f -c "$T" -p app.pid --restart 0.1 sh -c 'echo >>runs; exit 1' 3>&- &
+	own $!
+	wait_until 10 lines 2 runs
+	daemonize --stop -p app.pid
+	run -1 "${hidden[@]}" nosuch "$T/bin/daemonize" -f -p app.pid --restart 0.1 true
+	expect "$output" "*daemonize: cannot find 'nosuch', which is to keep 'true'"
+	[ ! -e app.pid ]
+}
+
+# bats test_tags=needs:native,no-valgrind
+@test "a keeper that cannot follow its command below --chroot ends with it" {
+	need_root
+	need strace
+	mkdir -p new/bin
+	cc -static -o new/bin/target "$BATS_TEST_DIRNAME/target.c"
+	run -1 strace -qq -o /dev/null -e inject=chroot:error=EPERM \
+		daemonize -f -R new -O - --restart 1 target dump /report
+	expect "$output" "daemonize: cannot keep 'target': Operation not permitted"
+	wait_until 10 nothing_runs
+}
+
+# ---- Kills ----
+
+# calls TRACE: each of its system calls from the fork of the command on, as NAME:NTH; of the handlers, the first.
+calls() {
+	awk -F '(' 'BEGIN { count["execve"] = -1 } # of which strace does not count its own
+		{ name = $1; sub(/^.* /, "", name); n = ++count[name] }
+		name ~ /^(clone3?|v?fork)$/ { forked = 1 }
+		forked && name ~ /^[a-z_0-9]+$/ && (name != last || name != "rt_sigaction") { print name ":" n }
+		{ last = name }' "$1"
+}
+
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "a keeper that is killed at any of its system calls leaves no command behind" {
+	need strace
+	keep=(daemonize -f -c "$T" -p app.pid -O log --restart 0.1 sh -c 'echo >>runs; exit 1')
+	strace -qq -o trace "${keep[@]}" 3>&- &
+	own $!
+	wait_until 20 lines 3 runs
+	daemonize --stop -p app.pid
+	wait $! || true
+	calls trace | head -n 80 >sweep
+	lines 50 sweep
+	while IFS=: read -r name nth; do
+		rm -f app.pid log
+		status=0
+		timeout 30 strace -qq -o /dev/null -e inject="$name:signal=KILL:when=$nth" "${keep[@]}" 2>said 3>&- || status=$?
+		expect "$name:$nth $status" "$name:$nth 137"
+		wait_until 10 nothing_runs || { echo "$name:$nth" && false; }
+	done <sweep
+}
+
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "a command whose keeper has ended before it could ask to end with it is none" {
+	need strace
+	strace -f -qq -o /dev/null -e inject=prctl:delay_enter=1000000 \
+		daemonize -f -c "$T" -p app.pid --restart 1 sh -c 'echo >runs; exec sleep 600' 2>said 3>&- &
+	own $!
+	forked() { [ -s app.pid ] && pgrep -P "$(cat app.pid)"; }
+	wait_until 20 forked
+	kill -KILL "$(cat app.pid)"
+	wait_until 20 nothing_runs
+	[ ! -e runs ]
+}
+
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "a signal that comes before there is a keeper is the keeper's" {
+	need strace
+	strace -qq -o /dev/null -e inject=clone,?fork:signal=TERM:when=1 \
+		daemonize -f -c "$T" -p app.pid -O log --restart 0.1 sleep 600 3>&- &
+	own $!
+	wait_until 20 told 'daemonize: sleep \(pid [0-9]+\) was killed by signal 15 \(TERM\) .*'
+	wait_until 10 nothing_runs
+}
+
+# bats test_tags=needs:pdeathsig,no-valgrind
+@test "a keeper that is killed at any moment leaves no command behind, and a new start takes its place" {
+	for round in {1..40}; do
+		daemonize -p app.pid -O log --restart 0.01 sh -c 'trap "" TERM; sleep 0.01; exit 1'
+		keeper=$(cat app.pid)
+		sleep "0.0$((round % 10))$((round / 10))"
+		kill -KILL "$keeper"
+		wait_until 10 gone "$keeper"
+		wait_until 10 nothing_runs
+	done
+}
+
+# ---- In the foreground ----
+
+# bats test_tags=needs:native,no-valgrind
+@test "on a terminal, Ctrl-C reaches the command once, and ends both" {
+	need script strace
+	printf 'trap "echo heard >>heard; exit 3" INT; echo >up; while :; do sleep 0.1; done' >app
+	{ wait_until 20 test -e up && printf '\3'; sleep 1; } |
+		timeout 60 script -qec "strace -qq -e trace=kill -o trace daemonize -f -i - -O - -c '$T' --restart 0.1 sh app" /dev/null >screen || status=$?
+	expect "$(cat heard)" heard
+	expect "$status" 3
+	run ! grep 'kill(.*SIGINT' trace # that one comes from the terminal already
+	grep -q 'exited with status 3 after .* s; not starting it again' screen
+}
+
+@test "with -f it ends as its command has" {
+	run -7 daemonize -f -O log --restart 1 sh -c 'trap "exit 7" TERM; kill $PPID; while :; do sleep 0.1; done'
+	run -143 daemonize -f -O log --restart 1 sh -c 'kill $PPID; exec sleep 600'
+	run -130 daemonize -f -O log --restart 1 sh -c 'kill -INT $PPID; exec sleep 600'
+}
+
+@test "as the first process of a container it reaps, hands on, and ends" {
+	need_root
+	need unshare
+	unshare --pid --fork --mount-proc --kill-child -- daemonize -f -c "$T" -p app.pid -O log --restart 0.1 sh -c '
+		setsid sh -c "echo \$\$ >orphan; exec sleep 0.2" & sleep 0.1; echo >>runs; lines=$(wc -l <runs)
+		[ "$lines" -ge 2 ] || exit 3; while ls -d /proc/[0-9]*/; do sleep 0.1; done >seen; exec sleep 600' 3>&- &
+	box=$!
+	own $box
+	wait_until 10 lines 2 runs
+	expect "$(cat app.pid)" 1
+	wait_until 10 told 'daemonize: sh \(pid [0-9]+\) exited with status 3 after .*'
+	first=$(pgrep -P $box)
+	orphans_gone() { expect "$(ps -o stat= --ppid "$first" | awk /Z/)" ""; }
+	wait_until 10 orphans_gone
+	kill "$first"
+	status=0
+	wait $box || status=$?
+	expect "$status" 143
+}

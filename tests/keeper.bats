@@ -356,7 +356,7 @@ endless='while :; do sleep 0.1; done'
 # ---- Readiness ----
 
 @test "an early death is a failed start, and nothing is tried again" {
-	for option in '-s 20' '--notify' '--notify-fd 5' '--notify -s 0.1'; do
+	for option in '-s 20' '--notify' '--notify-fd 5' '--ready false -s 0.1'; do
 		# shellcheck disable=SC2086 # a list
 		run -4 daemonize $option -c "$T" -p app.pid -O log --restart 0.1 sh -c 'echo >>runs; echo why; exit 7'
 		expect "$output" "daemonize: sh $(known 'exited with status 7') after *"$'\n    why'
@@ -378,6 +378,13 @@ endless='while :; do sleep 0.1; done'
 	running
 	: >go
 	running "$command"
+	daemonize --stop -p app.pid
+	nothing_runs
+}
+
+@test "--ready waits for the first run" {
+	daemonize --ready 'test -e ready' -t 60 -c "$T" -p app.pid --restart 0.1 sh -c 'sleep 0.3; echo >ready; exec sleep 600'
+	[ -e ready ]
 	daemonize --stop -p app.pid
 	nothing_runs
 }

@@ -90,6 +90,10 @@ void keeper_prepare_or_die(struct keeper *keeper, const struct options *opt)
 		count++;
 	keeper->argv = allocate_or_die(COMMAND + count + 1, sizeof *keeper->argv);
 	keeper->argv[SETTINGS] = allocate_or_die(SETTINGS_SIZE, 1);
+	/* Those that linker_variables() changes, in memory that we share with the daemon. */
+	for (char **entry = environ; entry && *entry; entry++)
+		if (!strncmp(*entry, "LD_", 3))
+			*entry = copy_or_die(*entry);
 	keeper->argv[ROOT] = copy_or_die(opt->root ? opt->root : "");
 	keeper->argv[DIRECTORY] = copy_or_die(opt->directory ? opt->directory : "/");
 	for (size_t i = 0; i < count; i++)

@@ -353,6 +353,14 @@ endless='while :; do sleep 0.1; done'
 	nothing_runs
 }
 
+# bats test_tags=needs:native
+@test "they are for the command of --ready as well" {
+	daemonize -E LD_LIBRARY_PATH=/nonexistent -p app.pid --restart 1 --ready 'echo "$LD_LIBRARY_PATH" >tried' sleep 60
+	expect "$(cat tried)" /nonexistent
+	daemonize --stop -p app.pid
+	nothing_runs
+}
+
 # ---- Readiness ----
 
 @test "an early death is a failed start, and nothing is tried again" {

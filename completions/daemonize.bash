@@ -43,13 +43,15 @@ _daemonize()
 				COMPREPLY=($(compgen -P "$list" -W "$(compgen -A signal SIG | cut -c 4-)" -- "${cur##*,}"))
 				;;
 		esac
-	elif ((i == cword)) && [[ ! $command && ($cur == -* || $control) ]]; then
+	elif ((i == cword)) && [[ ! $command && $cur == -* ]]; then
 		COMPREPLY=($(compgen -W '--append --chdir --chroot --default-signal --env --foreground --group
 			--help --ignore-signal --keep-fd --kill-after --lock --no-core --notify --notify-fd
 			--ok-if-running --output --pidfile --print-pid --ready --refuse-if-running --restart
 			--signal --startsecs --status --stderr --stdin --stdout --stop --timeout --truncate --umask
 			--user --verbose --version --wait-if-running' -- "$cur"))
-	elif [[ ! $control ]]; then
+	elif [[ $control ]]; then
+		_filedir # pidfiles
+	else
 		# In COMP_WORDS, a word with ":" or "=" is several.
 		for ((offset = 0; i > 0; i--)); do
 			rest=${words[0]} words=("${words[@]:1}")

@@ -9,7 +9,7 @@ function __fish_daemonize_command
         i/stdin= o/stdout= stop t/timeout= truncate m/umask= u/user= v/verbose V/version \
         w/wait-if-running= -- $words[2..] 2>/dev/null
     or return
-    # --status and its kin take no command.
+    # --status and its kin take pidfiles, and no command.
     set -q _flag_status || set -q _flag_stop || set -q _flag_signal
     and return 1
     set -q argv[1]
@@ -28,6 +28,11 @@ function __fish_daemonize_no_command
     not __fish_daemonize_command >/dev/null
 end
 
+function __fish_daemonize_control
+    __fish_daemonize_no_command
+    and string match -qr -- '^--(status|stop|signal)\b' (commandline -opc)
+end
+
 function __fish_daemonize_signals
     set -l before (commandline -ct | string replace -r '^--?[a-z-]+=' '' | string match -r '.*,')
     printf '%s\n' "$before"(kill -l | string split -n ' ')
@@ -41,6 +46,7 @@ end
 
 complete -c daemonize -f
 complete -c daemonize -n __fish_daemonize_command -x -a '(__fish_daemonize_complete_command)'
+complete -c daemonize -n __fish_daemonize_control -F
 set -l option -c daemonize -n __fish_daemonize_no_command
 complete $option -s p -l pidfile -r -F -d 'The PID, and a lock; a second start is refused'
 complete $option -s r -l refuse-if-running -d 'Where it runs already: exit 3 (the default)'
@@ -73,7 +79,7 @@ complete $option -s t -l timeout -x -d 'Wait at most that many seconds'
 complete $option -l status -d 'Say whether it runs'
 complete $option -l stop -d 'Send TERM, and wait for its end'
 complete $option -l kill-after -x -d 'With --stop: seconds until KILL'
-complete $option -l signal -x -a '(__fish_daemonize_signals)' -d 'Send a signal'
+complete $option -l signal -x -a '(__fish_daemonize_signals)' -d 'Send a signal, or stop by it'
 complete $option -s P -l print-pid -d 'Print the PID'
 complete $option -s v -l verbose -d 'Tell each step'
 complete $option -s h -l help -d 'Print a summary of the options'

@@ -150,8 +150,9 @@ static bool target_find(struct target *target)
 static bool target_signal(struct target *target, int number)
 {
 	if (process_signal(target->watch_fd, target->owner.pid, number) == 0) {
-		verbose("sent signal %d (%s) to pid %ld", number, signal_name(number),
-			(long)target->owner.pid);
+		if (number)
+			verbose("sent signal %d (%s) to pid %ld", number, signal_name(number),
+				(long)target->owner.pid);
 		return target->signalled = true;
 	}
 	if (errno == ESRCH)
@@ -265,11 +266,12 @@ int control_stop(const struct options *opt)
 {
 	const int64_t timeout = opt->timeout >= 0 ? opt->timeout : STOP_TIMEOUT;
 	const int64_t begun = clock_read(CLOCK_MONOTONIC);
-	struct target *targets = signal_targets_or_die(opt, SIGTERM);
+	const int number = opt->signal == NO_SIGNAL ? SIGTERM : opt->signal;
+	struct target *targets = signal_targets_or_die(opt, number);
 	int worst = EXIT_UP;
 
-	/* Who is stopped would not see the TERM. */
-	for (size_t i = 0; i < opt->n_pidfiles; i++)
+	/* Who is stopped would not see the signal. */
+	for (size_t i = 0; number && i < opt->n_pidfiles; i++)
 		if (targets[i].signalled && !targets[i].ended)
 			process_signal(targets[i].watch_fd, targets[i].owner.pid, SIGCONT);
 	if (opt->kill_after >= 0) {

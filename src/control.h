@@ -18,8 +18,8 @@ int control_status(const struct options *opt);
 int control_signal(const struct options *opt);
 
 /*
- * --stop: TERM to all, CONT, wait until they have ended, KILL if asked for; their pidfiles are removed. 0,
- * or EXIT_SETUP if one may not be signalled, or EXIT_GAVE_UP if one still runs.
+ * --stop: TERM to all, or the signal of --signal, CONT, wait until they have ended, KILL if asked for; their
+ * pidfiles are removed. 0, or EXIT_SETUP if one may not be signalled, or EXIT_GAVE_UP if one still runs.
  */
 int control_stop(const struct options *opt);
 

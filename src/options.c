@@ -81,7 +81,7 @@ static const struct option long_options[] = {
 
 const char options_help[] =
 	"Usage: daemonize [option ...] [--] command [argument ...]\n"
-	"       daemonize --status | --stop | --signal SIG  -p FILE ...\n"
+	"       daemonize --status | --stop | --signal SIG  [-p] FILE ...\n"
 	"Runs command as a daemon. Exit status 0 means that it is up.\n"
 	"\n"
 	"One instance:\n"
@@ -108,10 +108,10 @@ const char options_help[] =
 	"      --notify               it says READY=1;  --notify-fd N: a newline on fd N\n"
 	"      --ready COMMAND        COMMAND, tried again and again, exits with 0\n"
 	"  -t, --timeout SEC          at most that long (60; --stop: 10)\n"
-	"Control, with -p FILE, one or more:\n"
+	"Control, of the daemon of each pidfile FILE:\n"
 	"      --status               running, dead (1), not running (3);  -v tells more\n"
 	"      --stop                 TERM, and wait;  --kill-after SEC: then KILL\n"
-	"      --signal SIG           send SIG\n"
+	"      --signal SIG           send SIG;  with --stop: in place of TERM\n"
 	"  -P, --print-pid;  -v, --verbose;  -h, --help;  -V, --version\n"
 	"\n"
 	"Exit status: 0 up; 1 could not be set up; 2 usage; 3 already running; 4 died\n"
@@ -207,15 +207,27 @@ static void options_notify_fd(struct options *opt, const char *text)
 	opt->notify_fd = (int)fd;
 }
 
+/* 0 is no signal, but what --stop may be told to send. */
+static void options_signal(struct options *opt, const char *name)
+{
+	unsigned long long none;
+
+	if (parse_number(name, 10, 0, &none))
+		opt->signal = 0;
+	else if (!parse_signal(name, &opt->signal))
+		die_usage("'%s' is no signal", name);
+}
+
 static void options_mode(struct options *opt, enum mode mode, const char *signal_name)
 {
 	if (opt->mode == MODE_HELP || opt->mode == MODE_VERSION)
 		return;
-	if (opt->mode != MODE_START && opt->mode != mode)
-		die_usage("%s", "--status, --stop and --signal exclude each other");
-	if (signal_name && !parse_signal(signal_name, &opt->signal))
-		die_usage("'%s' is no signal", signal_name);
-	opt->mode = mode;
+	if (opt->mode != MODE_START && (opt->mode == MODE_STATUS) != (mode == MODE_STATUS))
+		die_usage("%s", "--status excludes --stop and --signal");
+	if (signal_name)
+		options_signal(opt, signal_name);
+	if (opt->mode != MODE_STOP) /* for which --signal only says how */
+		opt->mode = mode;
 	if (mode == MODE_STATUS)
 		diagnostics.failure = LSB_UNKNOWN;
 }
@@ -308,13 +320,25 @@ bool waits_for_readiness(const struct options *opt)
 	return opt->startsecs >= 0 || opt->notify || opt->notify_fd != -1 || opt->ready;
 }
 
+/* What follows the options are more pidfiles, as the shell makes them of "-p *.pid". */
+static void options_more_pidfiles(struct options *opt)
+{
+	const bool ended = !strcmp(opt->command[-1], "--");
+
+	for (char **word = opt->command; *word; word++) {
+		if (!**word)
+			die_usage("%s", "the name of a pidfile is an empty string");
+		if (**word == '-' && !ended)
+			die_usage("'%s' after a pidfile: options come first", *word);
+		options_pidfile(opt, *word);
+	}
+}
+
 /* The options of a start are let pass: a script may keep them in a variable for all it calls. */
 static void options_check_control(const struct options *opt)
 {
-	if (opt->command[0])
-		die_usage("'%s': --status, --stop and --signal take no command", opt->command[0]);
 	if (!opt->pidfile)
-		die_usage("%s", "--status, --stop and --signal need -p");
+		die_usage("%s", "--status, --stop and --signal need a pidfile");
 }
 
 static void options_check_start(const struct options *opt)
@@ -357,6 +381,8 @@ static void options_check(const struct options *opt)
 		options_check_control(opt);
 	if (opt->timeout >= 0 && opt->mode == MODE_START && !waits_for_readiness(opt))
 		die_usage("%s", "-t needs -s, --notify, --notify-fd, --ready or --stop");
+	if (opt->mode == MODE_SIGNAL && opt->signal == 0)
+		die_usage("%s", "'0' is no signal, except for --stop, which then only waits");
 	if (opt->kill_after >= 0 && opt->mode != MODE_STOP)
 		die_usage("%s", "--kill-after needs --stop");
 }
@@ -370,7 +396,8 @@ void options_parse(struct options *opt, int argc, char **argv)
 		.timeout = -1,
 		.kill_after = -1,
 		.restart = -1,
-		.program = argv[0]};
+		.program = argv[0],
+		.signal = NO_SIGNAL};
 	sigemptyset(&opt->ignore);
 	sigaddset(&opt->ignore, SIGTSTP);
 	sigaddset(&opt->ignore, SIGTTIN);
@@ -393,5 +420,7 @@ void options_parse(struct options *opt, int argc, char **argv)
 	}
 	opt->command = argv + optind;
 	opt->name = opt->command[0];
+	if (opt->mode == MODE_STATUS || opt->mode == MODE_STOP || opt->mode == MODE_SIGNAL)
+		options_more_pidfiles(opt);
 	options_check(opt);
 }

@@ -19,13 +19,15 @@
 
 enum mode { MODE_START, MODE_STATUS, MODE_STOP, MODE_SIGNAL, MODE_HELP, MODE_VERSION };
 
+enum { NO_SIGNAL = -1 };
+
 enum if_running { IF_RUNNING_REFUSE, IF_RUNNING_WAIT, IF_RUNNING_OK };
 
 /* What the user asked for: const once it has been parsed and checked. */
 struct options {
 	enum mode mode;
 	const char *pidfile; /* of a start: the last of those below */
-	char **pidfiles;     /* in argv, where the options were */
+	char **pidfiles;     /* in argv, from where the options were */
 	size_t n_pidfiles;
 	const char *lockfile;
 	const char *user;
@@ -53,7 +55,7 @@ struct options {
 	bool notify;
 	int notify_fd;	     /* -1: not given */
 	const char *ready;   /* a shell command; NULL: not given */
-	int signal;	     /* of --signal */
+	int signal;	     /* of --signal; NO_SIGNAL: not given */
 	const char *name;    /* the command as typed */
 	const char *program; /* our own argv[0] */
 	char **command;	     /* NULL-terminated; command[-1] exists: ours, or an option */

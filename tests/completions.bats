@@ -173,7 +173,9 @@ files() {
 	for option in -c -R --chdir --chroot; do
 		questions+=("daemonize $option some/" directory)
 	done
-	ask "$1" "${questions[@]}" 'daemonize --pidfile=some/f' file 'daemonize --stop -p some/f' file
+	ask "$1" "${questions[@]}" 'daemonize --pidfile=some/f' file 'daemonize --stop -p some/f' file \
+		'daemonize --stop -p some/file some/f' file 'daemonize --status some/f' file \
+		'daemonize --signal HUP -- some/f' file
 }
 
 # ... and says of each what it does: lines "--append  -- add to logs (the default)" of the terminal.

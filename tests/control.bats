@@ -688,6 +688,130 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	there_is_no_pidfile
 }
 
+# ---- --stop --signal: by another signal ----
+
+@test "--stop --signal sends that signal in place of TERM, and waits for the end" {
+	app 'trap "echo TERM >>$DAEMONIZE_TEST/pub/told; exit" TERM' \
+		'trap "sleep 0.5; echo QUIT >>$DAEMONIZE_TEST/pub/told; exit" QUIT'
+	for options in '--stop --signal QUIT' '--signal SIGQUIT --stop' '--signal HUP --stop --signal=3'; do
+		app_up
+		# shellcheck disable=SC2086 # words
+		silent daemonize $options -p "$T/app.pid"
+		gone "$pid"
+		expect "$(cat "$T/pub/told")" QUIT
+		there_is_no_pidfile
+		rm "$T/pub/told"
+	done
+}
+
+@test "--stop --signal -v tells which signal it has sent" {
+	up
+	run -0 --separate-stderr daemonize -v --stop --signal INT -p "$T/app.pid"
+	expect "$output$stderr" "daemonize: sent signal 2 (INT) to pid $pid"
+}
+
+@test "--stop --signal of one that ignores that signal is 124, and --kill-after kills it" {
+	up --ignore-signal USR1
+	fails 124 "daemonize: gave up waiting: still running (pid $pid) after *" \
+		daemonize --stop --signal USR1 -t 0.3 -p "$T/app.pid"
+	lives "$pid"
+	silent daemonize --stop --signal USR1 --kill-after 0.3 -p "$T/app.pid"
+	gone "$pid"
+	there_is_no_pidfile
+}
+
+@test "--stop --signal ends a daemon that is stopped" {
+	app 'trap "echo QUIT >$DAEMONIZE_TEST/pub/told; exit" QUIT'
+	app_up
+	kill -STOP "$pid"
+	wait_until 10 is_stopped "$pid"
+	silent daemonize --stop --signal QUIT -p "$T/app.pid"
+	expect "$(cat "$T/pub/told")" QUIT
+	gone "$pid"
+}
+
+@test "--stop --signal 0 sends nothing, not even to a stopped one, and waits for the end" {
+	app 'trap "echo CONT >$DAEMONIZE_TEST/pub/told" CONT'
+	app_up
+	fails 124 "daemonize: gave up waiting: still running (pid $pid) after *" \
+		daemonize -v --stop --signal 0 -t 0.3 -p "$T/app.pid"
+	lives "$pid"
+	[ ! -e "$T/pub/told" ]
+	daemonize --stop --signal 0 -t inf -p "$T/app.pid" &
+	kill -KILL "$pid"
+	wait $!
+	there_is_no_pidfile
+	silent daemonize --stop --signal 0 -p "$T/app.pid"
+}
+
+@test "--stop --signal 0 --kill-after kills what has not ended" {
+	up
+	silent daemonize --stop --signal 0 --kill-after 0.3 -p "$T/app.pid"
+	gone "$pid"
+	there_is_no_pidfile
+}
+
+@test "--stop --signal of a number that is none is a usage error, and so is --signal 0 alone" {
+	up
+	for name in NOSUCH -1 65; do
+		wrong "'$name' is no signal." --stop --signal "$name" -p "$T/app.pid"
+	done
+	wrong "'0' is no signal, except for --stop, which then only waits." --signal 0 -p "$T/app.pid"
+	lives "$pid"
+}
+
+# ---- More pidfiles ----
+
+# up_as NAME...: each runs under its own pidfile, in run.
+up_as() {
+	mkdir run
+	for name; do
+		daemonize -p "run/$name.pid" target dump "$T/pub/$name"
+		reported "$T/pub/$name"
+	done
+}
+
+@test "what follows the options of --status, --stop and --signal are more pidfiles" {
+	up_as a b c
+	run -0 --separate-stderr daemonize --status -p run/*.pid
+	expect "$(sed 's/pid [0-9]*/pid N/' <<<"$output")$stderr" 'run/a.pid: running (pid N)
+run/b.pid: running (pid N)
+run/c.pid: running (pid N)'
+	run -0 daemonize -v --signal CONT -p run/c.pid -p run/b.pid run/a.pid
+	expect "$(grep -c 'sent signal' <<<"$output")" 3
+	silent daemonize --stop -t 30 -p run/*.pid
+	nothing_runs
+	expect "$(ls run)" ""
+}
+
+@test "--status, --stop and --signal take their pidfiles without -p as well" {
+	up_as a b
+	run -0 daemonize --status run/a.pid
+	expect "$output" "running (pid $(cat run/a.pid))"
+	silent daemonize --signal CONT run/*.pid
+	silent daemonize --stop -- run/*.pid
+	nothing_runs
+	expect "$(ls run)" ""
+}
+
+@test "an option after a pidfile is a usage error, unless it follows --" {
+	up
+	wrong "'-v' after a pidfile: options come first." --stop "$T/app.pid" -v
+	wrong "'--kill-after' after a pidfile: options come first." --stop -p "$T/app.pid" other --kill-after 5
+	wrong "'--' after a pidfile: options come first." --stop "$T/app.pid" -- other
+	wrong "the name of a pidfile is an empty string." --stop "$T/app.pid" ''
+	lives "$pid"
+	cp "$T/app.pid" ./-v
+	run -0 daemonize --status -- -v
+	expect "$output" "running (pid $pid)"
+}
+
+@test "of a start, what follows the options is no pidfile, and a second -p is a usage error" {
+	wrong "a daemon has one pidfile, not 'a.pid' and 'b.pid'." -p a.pid -p b.pid true
+	run -127 daemonize -p a.pid b.pid
+	expect "$(ls ./*.pid 2>/dev/null)" ""
+}
+
 # ---- Whom they never signal ----
 
 # spared STATUS PATTERN: neither --stop nor --signal touches the bystander, and they say so.
@@ -1276,23 +1400,17 @@ is_told_truly() {
 wrong() { fails 2 "daemonize: $1 Try 'daemonize --help'." daemonize "${@:2}"; }
 
 @test "--status, --stop and --signal need a pidfile" {
-	wrong "*need -p." --status
-	wrong "*need -p." --stop
-	wrong "*need -p." --signal HUP
-	wrong "*need -p." --stop -l "$T/app.lock"
+	wrong "*need a pidfile." --status
+	wrong "*need a pidfile." --stop --
+	wrong "*need a pidfile." --signal HUP
+	wrong "*need a pidfile." --stop -l "$T/app.lock"
 }
 
-@test "--status, --stop and --signal take no command" {
+@test "--status excludes --stop and --signal" {
 	up
-	wrong "'true': *no command." --stop -p "$T/app.pid" true
-	wrong "'true': *no command." --status -p "$T/app.pid" -- true
-	lives "$pid"
-}
-
-@test "--status, --stop and --signal exclude each other" {
-	up
-	wrong "*exclude*" --stop --status -p "$T/app.pid"
-	wrong "*exclude*" --signal HUP --stop -p "$T/app.pid"
+	wrong "*excludes*" --stop --status -p "$T/app.pid"
+	wrong "*excludes*" --status --stop -p "$T/app.pid"
+	wrong "*excludes*" --signal HUP --status -p "$T/app.pid"
 	lives "$pid"
 }
 

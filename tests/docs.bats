@@ -256,6 +256,18 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
+@test "README: it is stopped by another signal" {
+	for me in me root; do
+		start_world
+		write_app "$home/app" 'trap "" TERM' 'trap "echo heard QUIT; exit" QUIT' 'while :; do sleep 0.02; done'
+		as "$me" 'daemonize -p app.pid -O app.log ./app'
+		try 0 '--signal QUIT -t 60'
+		silent
+		is_gone "$home/app.pid"
+		has_line "$home/app.log" 'heard QUIT'
+	done
+}
+
 @test "README: it is restarted" {
 	for me in me root; do
 		start_world
@@ -292,7 +304,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 		for n in 1 2 3; do
 			is_up "$home/app$n.pid" "app $n"
 		done
-		try 0 '-p app1.pid -p app2.pid'
+		try 0 '-p app?.pid'
 		silent
 		for n in 1 2 3; do
 			is_gone "$home/app$n.pid"

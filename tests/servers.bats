@@ -133,7 +133,7 @@ rotate() {
 	logrotate --force --state "$T/logrotate.state" logrotate.conf
 }
 
-# serves NAME: start_NAME is the start, ask_NAME succeeds if it is ready.
+# serves NAME [SIGNAL]: start_NAME is the start, ask_NAME succeeds if it is ready; SIGNAL is that of its graceful stop.
 serves() {
 	"start_$1"
 	"ask_$1"
@@ -146,7 +146,7 @@ serves() {
 	expect "$(zgrep -c . app.log.1*)" '[1-9]*'
 	"ask_$1"
 	expect "$(daemonize --status -p app.pid)" "running (pid $(cat app.pid))"
-	daemonize --stop -t 30 -p app.pid
+	daemonize --stop --signal "${2-TERM}" -t 30 -p app.pid
 	nothing_runs
 	# What it has written since stands at the beginning: a writer that kept its offset would leave a hole.
 	[ -s app.log ]
@@ -199,7 +199,7 @@ connects() { "${net[@]}" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$1"; }
 	postgres=$(printf '%s\n' /usr/lib/postgresql/*/bin | tail -n 1)
 	need "$postgres/initdb"
 	as_nobody "$postgres/initdb" --no-sync -A trust -D nobody/data >/dev/null
-	serves postgres
+	serves postgres INT
 }
 
 @test "nginx with 'daemon off;' serves" {
@@ -207,7 +207,7 @@ connects() { "${net[@]}" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$1"; }
 	need nginx
 	printf '%s\n' "pid $T/nginx.pid;" 'events { }' 'http {' 'access_log /dev/stdout;' \
 		'server { listen 127.0.0.1:8080; return 204; }' '}' >nginx.conf
-	serves nginx
+	serves nginx QUIT
 }
 
 @test "memcached, in the foreground without -d, serves" {
@@ -235,7 +235,7 @@ connects() { "${net[@]}" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$1"; }
 @test "Python's http.server, in the foreground by itself, serves" {
 	network
 	need python3
-	serves http
+	serves http INT
 }
 
 # ---- Restarts among others who ask, and who start it too ----

@@ -47,8 +47,8 @@ _daemonize()
 		COMPREPLY=($(compgen -W '--append --chdir --chroot --default-signal --env --foreground --group
 			--help --ignore-signal --keep-fd --kill-after --lock --no-core --notify --notify-fd
 			--ok-if-running --output --pidfile --print-pid --ready --refuse-if-running --restart
-			--signal --startsecs --status --stderr --stdin --stdout --stop --timeout --truncate --umask
-			--user --verbose --version --wait-if-running' -- "$cur"))
+			--signal --startsecs --status --stderr --stdin --stdout --stop --timeout --tree --truncate
+			--umask --user --verbose --version --wait-if-running' -- "$cur"))
 	elif [[ $control ]]; then
 		_filedir # pidfiles
 	else

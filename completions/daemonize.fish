@@ -6,7 +6,7 @@ function __fish_daemonize_command
     argparse -s a/append c/chdir= R/chroot= default-signal= E/env= f/foreground g/group= h/help \
         ignore-signal= k/keep-fd= kill-after= l/lock= no-core notify notify-fd= ok-if-running \
         O/output= p/pidfile= P/print-pid ready= r/refuse-if-running restart= signal= s/startsecs= status e/stderr= \
-        i/stdin= o/stdout= stop t/timeout= truncate m/umask= u/user= v/verbose V/version \
+        i/stdin= o/stdout= stop t/timeout= tree truncate m/umask= u/user= v/verbose V/version \
         w/wait-if-running= -- $words[2..] 2>/dev/null
     or return
     # --status and its kin take pidfiles, and no command.
@@ -78,6 +78,7 @@ complete $option -l ready -x -d 'A shell command, tried again and again, exits w
 complete $option -s t -l timeout -x -d 'Wait at most that many seconds'
 complete $option -l status -d 'Say whether it runs'
 complete $option -l stop -d 'Send TERM, and wait for its end'
+complete $option -l tree -d 'With --stop or --signal: all that it has begun as well'
 complete $option -l kill-after -x -d 'With --stop: seconds until KILL'
 complete $option -l signal -x -a '(__fish_daemonize_signals)' -d 'Send a signal, or stop by it'
 complete $option -s P -l print-pid -d 'Print the PID'

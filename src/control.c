@@ -3,6 +3,7 @@
 #include "control.h"
 
 #include "clock.h"
+#include "family.h"
 #include "options.h"
 #include "pidfile.h"
 #include "process.h"
@@ -24,13 +25,17 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 #include <time.h>
+#include <unistd.h>
 
 #define STOP_TIMEOUT (10 * NANOSECONDS) /* -t of --stop */
 
 struct target {
 	const char *path;
 	struct owner owner;
-	int watch_fd; /* -1: none, or not yet */
+	int watch_fd;	      /* -1: none, or not yet */
+	struct family family; /* with --tree; of the second name of a daemon, it is empty */
+	struct roll roll;
+	bool leads; /* the daemon was seen to lead its process group */
 	bool signalled;
 	bool ended;
 	int status; /* the exit status for this one */
@@ -147,18 +152,45 @@ static bool target_find(struct target *target)
 	return !doubt;
 }
 
-static bool target_signal(struct target *target, int number)
+static void target_signal(struct target *target, int number)
 {
 	if (process_signal(target->watch_fd, target->owner.pid, number) == 0) {
 		if (number)
 			verbose("sent signal %d (%s) to pid %ld", number, signal_name(number),
 				(long)target->owner.pid);
-		return target->signalled = true;
-	}
-	if (errno == ESRCH)
-		return target->ended = true;
-	complain("cannot signal pid %ld: %s", (long)target->owner.pid, strerror(errno));
-	return false;
+		target->signalled = true;
+	} else if (errno == ESRCH)
+		target->ended = true;
+	else
+		complain("cannot signal pid %ld: %s", (long)target->owner.pid, strerror(errno));
+}
+
+/* Of a family that is to end, none is to get lost meanwhile. */
+static void target_end_tree(struct target *target, int number)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	if (number)
+		family_halt(&target->family, &target->roll);
+	family_signal(&target->family, &target->roll, number);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+/*
+ * The same for its family: nobody is signalled if the daemon may not be, nor if it has ended
+ * meanwhile, since what has been read of it may be another's.
+ */
+static void target_signal_tree(struct target *target, enum mode mode, int number)
+{
+	target->family = family_of(target->owner.pid);
+	family_find(&target->family, &target->roll);
+	target_signal(target, 0);
+	if (target->signalled && mode == MODE_STOP)
+		target_end_tree(target, number);
+	else if (target->signalled)
+		family_signal(&target->family, &target->roll, number);
 }
 
 /* Two names can be of one daemon, which is told once. */
@@ -187,12 +219,32 @@ static struct target *signal_targets_or_die(const struct options *opt, int numbe
 		target->path = opt->pidfiles[i];
 		if (!target_find(target))
 			continue;
-		if (was_signalled(targets, i, target->owner.pid))
+		if (was_signalled(targets, i, target->owner.pid)) {
 			target->signalled = true;
+			continue;
+		}
+		target->leads = getpgid(target->owner.pid) == target->owner.pid;
+		if (opt->tree)
+			target_signal_tree(target, opt->mode, number);
 		else
 			target_signal(target, number);
 	}
 	return targets;
+}
+
+static void targets_free(struct target *targets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(targets[i].roll.members);
+	free(targets);
+}
+
+static void tell_spared(const struct target *target)
+{
+	if (target->roll.spared)
+		complain(
+			"this command runs in the tree of pid %ld: it has spared itself and its callers",
+			(long)target->owner.pid);
 }
 
 int control_signal(const struct options *opt)
@@ -203,32 +255,47 @@ int control_signal(const struct options *opt)
 	for (size_t i = 0; i < opt->n_pidfiles; i++) {
 		if (targets[i].ended)
 			complain("cannot signal the daemon of '%s': not running", targets[i].path);
-		if (!targets[i].signalled)
+		if (targets[i].roll.refused)
+			complain("cannot signal %zu of the tree of pid %ld: %s",
+				targets[i].roll.refused, (long)targets[i].owner.pid,
+				strerror(EPERM));
+		tell_spared(&targets[i]);
+		if (!targets[i].signalled || targets[i].roll.refused)
 			worst = EXIT_SETUP;
 	}
-	free(targets);
+	targets_free(targets, opt->n_pidfiles);
 	return worst;
 }
 
-/* Waits side by side until all have ended, or the deadline. */
-static void await_targets(struct target *targets, size_t count, int64_t deadline)
+/* Of a tree, who has been found since gets the signal, too. */
+static bool target_has_ended(struct target *target, int number)
 {
-	struct pollfd *events = allocate_or_die(count, sizeof *events);
-	int64_t left;
-	bool all_watched = true, waiting = true;
+	if (target->family.daemon)
+		return family_follow(&target->family, &target->roll, number) == 0;
+	return target->watch_fd != -1 ? poll_until(target->watch_fd, 0)
+				      : !process_is_alive(target->owner.pid);
+}
+
+/* Waits side by side until all have ended, or the deadline. */
+static void await_targets(struct target *targets, const struct options *opt, int number,
+	int64_t deadline)
+{
+	struct pollfd *events = allocate_or_die(opt->n_pidfiles, sizeof *events);
+	int64_t left, interval = NAP;
+	bool all_watched = !opt->tree, waiting = true;
 
 	while (waiting) {
 		waiting = false;
-		for (size_t i = 0; i < count; i++) {
+		for (size_t i = 0; i < opt->n_pidfiles; i++) {
 			struct target *target = &targets[i];
 
 			events[i] = (struct pollfd){.fd = -1, .events = POLLIN};
 			if (!target->signalled || target->ended)
 				continue;
-			target->ended = target->watch_fd != -1
-						? poll_until(target->watch_fd, 0)
-						: !process_is_alive(target->owner.pid);
-			events[i].fd = target->ended ? -1 : target->watch_fd;
+			target->ended = target_has_ended(target, number);
+			/* What is left of a tree may have outlived its daemon. */
+			if (!target->ended && !(opt->tree && poll_until(target->watch_fd, 0)))
+				events[i].fd = target->watch_fd;
 			all_watched &= target->watch_fd != -1;
 			waiting |= !target->ended;
 		}
@@ -236,19 +303,46 @@ static void await_targets(struct target *targets, size_t count, int64_t deadline
 		if (!waiting || left <= 0)
 			break;
 		if (!all_watched)
-			left = earliest(left, POLL_INTERVAL);
-		if (poll(events, (nfds_t)count, poll_timeout(left)) == -1)
+			left = earliest(left, interval);
+		interval = earliest(2 * interval, POLL_INTERVAL);
+		if (poll(events, (nfds_t)opt->n_pidfiles, poll_timeout(left)) == -1)
 			nap(NAP); /* there are more than RLIMIT_NOFILE allows */
 	}
 	free(events);
 }
 
-static int target_finish(const struct target *target, int64_t waited)
+/* Tells of those who may be thought to have ended with the daemon, whose process group they are in. */
+static void tell_left(pid_t daemon, int64_t deadline)
 {
-	char text[32];
+	size_t count = group_count(daemon);
 
+	while (count && clock_read(CLOCK_MONOTONIC) < deadline) {
+		nap(10 * NAP);
+		count = group_count(daemon);
+	}
+	if (count)
+		complain("pid %ld has ended, but %zu of its process group still run%s: "
+			 "--tree stops them too",
+			(long)daemon, count, count == 1 ? "s" : "");
+}
+
+static void target_kill(struct target *target)
+{
+	if (target->family.daemon)
+		target_end_tree(target, SIGKILL);
+	else
+		target_signal(target, SIGKILL);
+}
+
+static int target_finish(const struct target *target, int64_t waited, int64_t settled)
+{
+	char text[32], others[32] = "";
+
+	tell_spared(target);
 	/* Without rights to the file it stays: stale, which harms nobody. */
 	if (target->ended) {
+		if (!target->family.daemon && target->leads)
+			tell_left(target->owner.pid, settled);
 		if (!target->signalled)
 			verbose("'%s': not running", target->path);
 		if (target->owner.state != PIDFILE_ABSENT)
@@ -257,7 +351,10 @@ static int target_finish(const struct target *target, int64_t waited)
 	}
 	if (!target->signalled)
 		return target->status;
-	complain("gave up waiting: still running (pid %ld) after %s", (long)target->owner.pid,
+	if (target->roll.living > 1)
+		snprintf(others, sizeof others, " and %zu more", target->roll.living - 1);
+	complain("gave up waiting: still running (pid %ld%s) after %s",
+		(long)(target->roll.living ? target->roll.left : target->owner.pid), others,
 		seconds_text(text, waited));
 	return EXIT_GAVE_UP;
 }
@@ -266,26 +363,30 @@ int control_stop(const struct options *opt)
 {
 	const int64_t timeout = opt->timeout >= 0 ? opt->timeout : STOP_TIMEOUT;
 	const int64_t begun = clock_read(CLOCK_MONOTONIC);
-	const int number = opt->signal == NO_SIGNAL ? SIGTERM : opt->signal;
+	int number = opt->signal == NO_SIGNAL ? SIGTERM : opt->signal;
 	struct target *targets = signal_targets_or_die(opt, number);
+	int64_t settled;
 	int worst = EXIT_UP;
 
 	/* Who is stopped would not see the signal. */
-	for (size_t i = 0; number && i < opt->n_pidfiles; i++)
+	for (size_t i = 0; number && !opt->tree && i < opt->n_pidfiles; i++)
 		if (targets[i].signalled && !targets[i].ended)
 			process_signal(targets[i].watch_fd, targets[i].owner.pid, SIGCONT);
 	if (opt->kill_after >= 0) {
-		await_targets(targets, opt->n_pidfiles, deadline_in(opt->kill_after));
+		await_targets(targets, opt, number, deadline_in(opt->kill_after));
+		number = SIGKILL;
 		for (size_t i = 0; i < opt->n_pidfiles; i++)
 			if (targets[i].signalled && !targets[i].ended)
-				target_signal(&targets[i], SIGKILL);
+				target_kill(&targets[i]);
 	}
-	await_targets(targets, opt->n_pidfiles, deadline_in(timeout));
+	await_targets(targets, opt, number, deadline_in(timeout));
+	settled = deadline_in(BUSY_LIMIT);
 	for (size_t i = 0; i < opt->n_pidfiles; i++) {
-		int status = target_finish(&targets[i], clock_read(CLOCK_MONOTONIC) - begun);
+		int status =
+			target_finish(&targets[i], clock_read(CLOCK_MONOTONIC) - begun, settled);
 
 		worst = status > worst ? status : worst;
 	}
-	free(targets);
+	targets_free(targets, opt->n_pidfiles);
 	return worst;
 }

@@ -14,7 +14,10 @@
 /* --status: says of each pidfile who has it. 0, or the worst of the statuses that LSB gives. */
 int control_status(const struct options *opt);
 
-/* --signal: signals each daemon once. 0, or EXIT_SETUP if one was not signalled, and said why. */
+/*
+ * --signal: signals each daemon once, with --tree all of its family. 0, or EXIT_SETUP if one was not
+ * signalled, and said why.
+ */
 int control_signal(const struct options *opt);
 
 /*

@@ -5,6 +5,8 @@
 #include "clock.h"
 #include "loggers.h"
 #include "process.h"
+#include "say.h"
+#include "signals.h"
 #include "system.h"
 #include "values.h"
 
@@ -15,10 +17,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define HALT_LIMIT                                                                                 \
+	(NANOSECONDS / 5) /* for a family to halt: the first process of a namespace does not */
 
 static void on_child_end(int number)
 {
@@ -49,45 +55,201 @@ bool orphan_reap(pid_t daemon, pid_t other)
 	return true;
 }
 
+/* Reads the next process that /proc lists; 0: there is no more. */
+static pid_t next_process(DIR *list, struct process *process)
+{
+	const struct dirent *entry;
+	unsigned long long pid;
+
+	while ((entry = readdir(list)))
+		if (parse_number(entry->d_name, 10, INT_MAX, &pid) &&
+			process_read((pid_t)pid, process) && !process->kernel)
+			return (pid_t)pid;
+	return 0;
+}
+
+static struct member *roll_search(const struct roll *roll, pid_t pid, unsigned long long start)
+{
+	for (size_t i = 0; i < roll->count; i++)
+		if (roll->members[i].pid == pid && roll->members[i].start == start)
+			return &roll->members[i];
+	return NULL;
+}
+
+/* Where there is no memory, the process group has to do. */
+static void roll_add(struct roll *roll, pid_t pid, const struct process *process)
+{
+	struct member *members = realloc(roll->members, (roll->count + 1) * sizeof *roll->members);
+
+	if (!members) {
+		roll->blind = true;
+		return;
+	}
+	roll->members = members;
+	roll->members[roll->count++] = (struct member){.pid = pid,
+		.start = process->start,
+		.leads = process->session == pid};
+}
+
+/*
+ * Whether the number of a session or process group, led by one that began then, is still theirs. It
+ * is not given again while one of theirs lives; who gets it afterwards is younger.
+ */
+static bool is_still_theirs(pid_t number, unsigned long long start)
+{
+	struct process leader;
+
+	return !process_read(number, &leader) || leader.start <= start;
+}
+
+/* Whether all who are in its session, or its process group, are of the family. */
+static bool is_among_family(const struct family *family, const struct roll *roll,
+	const struct process *process)
+{
+	if (family->session && process->session == family->session)
+		return is_still_theirs(family->session, roll->began);
+	if (family->leads && process->group == family->daemon)
+		return is_still_theirs(family->daemon, roll->began);
+	for (size_t i = 1; i < roll->count; i++)
+		if (roll->members[i].leads && roll->members[i].pid == process->session)
+			return is_still_theirs(process->session, roll->members[i].start);
+	return false;
+}
+
 /*
  * Whether the process descends from the daemon: it is in its session, or an ancestor is, or that
- * ancestor was orphaned, and so became our child. Who is younger than their child are no parent:
- * they have the PID of one that has ended meanwhile.
+ * ancestor was orphaned, and so became our child. Who are younger than their child are no parent:
+ * they have the PID of one that has ended meanwhile. Nobody is
+ * older than the daemon.
  */
-static bool is_family(const struct family *family, pid_t pid)
+static bool is_family(const struct family *family, const struct roll *roll, pid_t pid,
+	struct process process)
 {
-	unsigned long long youngest = ULLONG_MAX;
-	struct process process;
+	unsigned long long youngest = process.start;
 
-	while (process_read(pid, &process) && process.start <= youngest) {
-		if (process.session == family->session)
+	do {
+		if (process.start > youngest || process.start < family->since)
+			return false;
+		if (roll_search(roll, pid, process.start) ||
+			is_among_family(family, roll, &process))
 			return true;
 		if (is_logger_session(process.session))
 			return false;
 		if (process.parent == getpid())
 			return family->adopts;
-		if (process.parent <= 1)
-			return false;
 		youngest = process.start;
 		pid = process.parent;
-	}
+	} while (pid > 0 && process_read(pid, &process));
 	return false;
 }
 
-/*
- * Signals the process if it lives and is of the family; returns whether it did. It is pinned before
- * it is looked at, so that another that gets its PID meanwhile cannot be hit.
- */
-static bool signal_member(const struct family *family, pid_t pid, int number)
+/* Whether it is us, or one of those who have called us. */
+static bool is_caller(pid_t pid)
 {
-	const int watch = process_watch(pid);
-	const bool exists = watch != -1 || errno != ESRCH;
-	const bool signalled = exists && process_is_alive(pid) && is_family(family, pid) &&
-			       process_signal(watch, pid, number) == 0;
+	struct process process = {.parent = getpid()};
+
+	do
+		if (process.parent == pid)
+			return true;
+	while (process.parent > 1 && process_read(process.parent, &process));
+	return false;
+}
+
+void family_find(const struct family *family, struct roll *roll)
+{
+	/* To look takes two fds, of which there may be too few. */
+	DIR *list = opendir("/proc");
+	struct process process = {.state = 0};
+	pid_t pid;
+
+	roll->blind = !list || !process_read(getpid(), &process);
+	if (!roll->blind && roll->count == 0) {
+		process = (struct process){.state = 0};
+		if (!process_read(family->daemon, &process) && process_is_alive(family->daemon))
+			roll->blind = true;
+		else
+			roll_add(roll, family->daemon, &process);
+		roll->began = process.start;
+	}
+	while (!roll->blind && (pid = next_process(list, &process))) {
+		struct member *known = roll_search(roll, pid, process.start);
+
+		if (known)
+			known->leads |= process.session == pid;
+		else if (!process_lives(&process) || !is_family(family, roll, pid, process))
+			continue;
+		else if (is_caller(pid))
+			roll->spared = true;
+		else
+			roll_add(roll, pid, &process);
+	}
+	if (list)
+		closedir(list);
+}
+
+static void say_sent(int number, pid_t pid)
+{
+	verbose("sent signal %d (%s) to pid %ld", number, signal_name(number), (long)pid);
+}
+
+/* Reads it again; false, with ESRCH, if it has ended. */
+static bool member_read(const struct member *member, struct process *process)
+{
+	if (process_read(member->pid, process) && process->start == member->start &&
+		process_lives(process))
+		return true;
+	errno = ESRCH;
+	return false;
+}
+
+/* It is pinned before it is looked at, so that another that gets its PID meanwhile cannot be hit. */
+static int member_signal(const struct member *member, int number)
+{
+	const int watch = process_watch(member->pid);
+	struct process process;
+	const int result =
+		member_read(member, &process) ? process_signal(watch, member->pid, number) : -1;
+	const int saved = errno;
 
 	if (watch != -1)
 		close(watch);
-	return signalled;
+	errno = saved;
+	return result;
+}
+
+/* Has all on the roll halt; returns whether they have. Who is in an uninterruptible call forks none. */
+static bool roll_halt(struct roll *roll)
+{
+	struct process process;
+	bool halted = true;
+
+	for (size_t i = 0; i < roll->count; i++) {
+		struct member *member = &roll->members[i];
+
+		if (!member->halts) {
+			member->halts = true;
+			halted &= member_signal(member, SIGSTOP) == -1;
+		} else if (member_read(member, &process))
+			halted &= process.state != 'R' && process.state != 'S';
+	}
+	return halted;
+}
+
+void family_halt(const struct family *family, struct roll *roll)
+{
+	const int64_t limit = deadline_in(HALT_LIMIT);
+	size_t known;
+	bool halted;
+
+	/* Done when nobody is found although all of them had come to a halt before. */
+	do {
+		halted = roll_halt(roll);
+		if (!halted)
+			nap(NAP);
+		known = roll->count;
+		family_find(family, roll);
+	} while (!roll->blind && (!halted || roll->count > known) &&
+		 clock_read(CLOCK_MONOTONIC) < limit);
 }
 
 /*
@@ -95,74 +257,159 @@ static bool signal_member(const struct family *family, pid_t pid, int number)
  * may outlive it. A zombie is one of it as well, so those that are ours are reaped. Returns whether
  * there was any.
  */
-static bool signal_group(const struct family *family, int number)
+static bool signal_group(const struct family *family, struct roll *roll, int number)
 {
-	siginfo_t end = {.si_pid = 0};
-	const bool lives =
-		waitid(P_PID, (id_t)family->daemon, &end, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-		end.si_pid == 0;
-	bool any = kill(-family->daemon, number) == 0;
+	/* What has been forked since must be killed as well. */
+	const int due = roll->told == number && number != SIGKILL ? 0 : number;
+	const bool lives = !process_has_died(family->daemon);
+	const bool has_group = family->leads && getpgrp() != family->daemon;
+	bool any = has_group && kill(-family->daemon, due) == 0;
 
-	if (lives && getpgid(family->daemon) != family->daemon)
-		any |= kill(family->daemon, number) == 0;
+	if (any && due)
+		kill(-family->daemon, SIGCONT);
+	if (lives && !(has_group && getpgid(family->daemon) == family->daemon)) {
+		any |= kill(family->daemon, due) == 0;
+		if (due)
+			kill(family->daemon, SIGCONT);
+	}
+	if (any && due)
+		say_sent(due, family->daemon);
 	while (waitpid(-family->daemon, NULL, WNOHANG) > 0)
 		;
+	roll->told = number;
+	roll->left = family->daemon;
 	return any;
 }
 
-/* Signals all that lives of the family. Returns how many processes that was. */
-static size_t signal_family(const struct family *family, int number)
+/* Signals one, unless it has got the signal; returns whether it lives. */
+static bool member_tell(struct roll *roll, struct member *member, int number)
 {
-	/* To look at a process while it is pinned takes three fds, of which there may be too few. */
-	DIR *list = opendir("/proc");
-	const int watch = process_watch(getpid());
-	struct process self = {.state = 0};
-	const bool can_look = list && process_read(getpid(), &self);
-	const struct dirent *entry;
-	unsigned long long pid;
-	size_t count = 0;
+	const int due = member->told == number ? 0 : number;
 
-	if (watch != -1)
-		close(watch);
-	while (can_look && (entry = readdir(list)))
-		if (parse_number(entry->d_name, 10, INT_MAX, &pid))
-			count += signal_member(family, (pid_t)pid, number);
-	if (list)
-		closedir(list);
-	return can_look ? count : signal_group(family, number);
+	if (member_signal(member, due) == -1) {
+		roll->refused += errno == EPERM;
+		return errno == EPERM;
+	}
+	if (due)
+		say_sent(due, member->pid);
+	member->halts |= due != 0;
+	member->told = number;
+	return true;
 }
 
-/* Returns when nothing of the family lives any more, or at the deadline. */
-static bool await_family_end(const struct family *family, int64_t deadline)
+size_t family_signal(const struct family *family, struct roll *roll, int number)
 {
-	while (signal_family(family, 0) > 0) {
+	roll->living = roll->refused = 0;
+	if (roll->blind)
+		roll->living = signal_group(family, roll, number);
+	for (size_t i = 0; i < roll->count && !roll->blind; i++) {
+		struct member *member = &roll->members[i];
+
+		if (member_tell(roll, member, number)) {
+			if (roll->living++ == 0)
+				roll->left = member->pid;
+		} else if (i > 0 && !member->leads)
+			roll->members[i--] = roll->members[--roll->count]; /* struck off */
+	}
+	/* Who is stopped would not see it. Children first: no parent is to see that its child has stopped. */
+	for (size_t i = roll->count; i-- > 0;)
+		if (roll->members[i].halts) {
+			member_signal(&roll->members[i], SIGCONT);
+			roll->members[i].halts = false;
+		}
+	return roll->living;
+}
+
+size_t family_follow(const struct family *family, struct roll *roll, int number)
+{
+	family_find(family, roll);
+	/* The last to end may have begun another once it had been looked at. */
+	if (family_signal(family, roll, number) == 0) {
+		family_find(family, roll);
+		family_signal(family, roll, number);
+	}
+	return roll->living;
+}
+
+/* Whether the session has begun with the daemon, whose parent, its leader, has ended at once. */
+static bool session_is_its_own(pid_t daemon, const struct process *process)
+{
+	DIR *list;
+	struct process other;
+	bool own;
+
+	if (process->session == daemon)
+		return true;
+	if (process->session <= 0 || process->group != daemon ||
+		process_read(process->session, &other))
+		return false;
+	list = opendir("/proc");
+	own = list;
+	while (own && next_process(list, &other))
+		own = other.session != process->session || other.start >= process->start;
+	if (list)
+		closedir(list);
+	return own;
+}
+
+struct family family_of(pid_t daemon)
+{
+	struct family family = {.daemon = daemon, .leads = getpgid(daemon) == daemon};
+	struct process process;
+
+	if (process_read(daemon, &process)) {
+		family.since = process.start;
+		family.session = session_is_its_own(daemon, &process) ? process.session : 0;
+	}
+	return family;
+}
+
+size_t group_count(pid_t group)
+{
+	struct process process;
+	size_t count = 0;
+	pid_t pid;
+	DIR *list;
+
+	if (kill(-group, 0) == -1 && errno == ESRCH)
+		return 0;
+	list = opendir("/proc");
+	while (list && (pid = next_process(list, &process)))
+		count += process.group == group && process_lives(&process) && pid != getpid();
+	if (list)
+		closedir(list);
+	return count;
+}
+
+/* Returns once nothing of the family lives that we may signal, or at the deadline. */
+static bool end_family_by(const struct family *family, struct roll *roll, int number,
+	int64_t deadline)
+{
+	while (family_follow(family, roll, number) > roll->refused) {
 		if (clock_read(CLOCK_MONOTONIC) >= deadline)
 			return false;
-		while (orphan_reap(family->daemon, 0) && clock_read(CLOCK_MONOTONIC) < deadline)
+		while (number == SIGTERM && orphan_reap(family->daemon, 0) &&
+			clock_read(CLOCK_MONOTONIC) < deadline)
 			;
-		nap(10 * NAP);
+		nap(number == SIGKILL ? NAP : 10 * NAP);
 	}
 	return true;
 }
 
 void family_kill(const struct family *family)
 {
-	const int64_t limit = deadline_in(TERM_GRACE);
+	struct roll roll = {.members = NULL};
 
-	while (signal_family(family, SIGKILL) > 0 && clock_read(CLOCK_MONOTONIC) < limit)
-		nap(NAP);
+	end_family_by(family, &roll, SIGKILL, deadline_in(TERM_GRACE));
+	free(roll.members);
 }
 
 bool family_end(const struct family *family)
 {
-	const int64_t limit = deadline_in(TERM_GRACE);
-	bool left = signal_family(family, SIGTERM) > 0;
+	struct roll roll = {.members = NULL};
 
-	if (left) {
-		signal_family(family, SIGCONT); /* who is stopped would not see the TERM */
-		left = !await_family_end(family, limit);
-	}
-	if (left)
-		family_kill(family);
+	if (!end_family_by(family, &roll, SIGTERM, deadline_in(TERM_GRACE)))
+		end_family_by(family, &roll, SIGKILL, deadline_in(TERM_GRACE));
+	free(roll.members);
 	return process_has_died(family->daemon);
 }

@@ -136,6 +136,7 @@ bool launch(struct plan *plan, struct attempt *attempt)
 	int middle_status;
 
 	attempt->family.daemon = 0;
+	attempt->family.leads = true;
 	attempt->failure.step = STEP_DONE;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);

@@ -34,6 +34,7 @@ enum {
 	OPTION_SIGNAL,
 	OPTION_STATUS,
 	OPTION_STOP,
+	OPTION_TREE,
 	OPTION_TRUNCATE,
 };
 
@@ -70,6 +71,7 @@ static const struct option long_options[] = {
 	{"stdout", required_argument, NULL, 'o'},
 	{"stop", no_argument, NULL, OPTION_STOP},
 	{"timeout", required_argument, NULL, 't'},
+	{"tree", no_argument, NULL, OPTION_TREE},
 	{"truncate", no_argument, NULL, OPTION_TRUNCATE},
 	{"umask", required_argument, NULL, 'm'},
 	{"user", required_argument, NULL, 'u'},
@@ -112,6 +114,7 @@ const char options_help[] =
 	"      --status               running, dead (1), not running (3);  -v tells more\n"
 	"      --stop                 TERM, and wait;  --kill-after SEC: then KILL\n"
 	"      --signal SIG           send SIG;  with --stop: in place of TERM\n"
+	"      --tree                 with these two: to it and all that it has begun\n"
 	"  -P, --print-pid;  -v, --verbose;  -h, --help;  -V, --version\n"
 	"\n"
 	"Exit status: 0 up; 1 could not be set up; 2 usage; 3 already running; 4 died\n"
@@ -295,6 +298,7 @@ static void options_record(struct options *opt, int letter, char *argument)
 	case OPTION_SIGNAL: options_mode(opt, MODE_SIGNAL, argument); break;
 	case OPTION_STATUS: options_mode(opt, MODE_STATUS, NULL); break;
 	case OPTION_STOP: options_mode(opt, MODE_STOP, NULL); break;
+	case OPTION_TREE: opt->tree = true; break;
 	case OPTION_TRUNCATE: opt->truncate = true; break;
 	}
 }
@@ -385,6 +389,8 @@ static void options_check(const struct options *opt)
 		die_usage("%s", "'0' is no signal, except for --stop, which then only waits");
 	if (opt->kill_after >= 0 && opt->mode != MODE_STOP)
 		die_usage("%s", "--kill-after needs --stop");
+	if (opt->tree && opt->mode != MODE_STOP && opt->mode != MODE_SIGNAL)
+		die_usage("%s", "--tree needs --stop or --signal");
 }
 
 void options_parse(struct options *opt, int argc, char **argv)

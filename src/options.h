@@ -52,6 +52,7 @@ struct options {
 	int64_t timeout;
 	int64_t kill_after;
 	int64_t restart;
+	bool tree;
 	bool notify;
 	int notify_fd;	     /* -1: not given */
 	const char *ready;   /* a shell command; NULL: not given */

@@ -82,6 +82,11 @@ static bool process_has_ended(pid_t pid)
 	return ended;
 }
 
+bool process_lives(const struct process *process)
+{
+	return process->threads > 1 || !strchr("ZXx", process->state);
+}
+
 bool process_is_alive(pid_t pid)
 {
 	struct process process;
@@ -89,7 +94,7 @@ bool process_is_alive(pid_t pid)
 	if (kill(pid, 0) == -1 && errno != EPERM)
 		return false;
 	if (process_read(pid, &process))
-		return process.threads > 1 || !strchr("ZXx", process.state);
+		return process_lives(&process);
 	return !process_has_ended(pid);
 }
 

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+struct process;
+
 enum seen { UNSEEN, SEEN_NOT, SEEN };
 
 /*
@@ -25,6 +27,9 @@ bool process_user(pid_t pid, uid_t *uid);
 
 /* A zombie has ended, unless it is but the first thread of a process that goes on without it. */
 bool process_is_alive(pid_t pid);
+
+/* The same of a process that has been read. */
+bool process_lives(const struct process *process);
 
 /*
  * Whether the process began after the file was written, so that the file cannot mean it. The

@@ -96,7 +96,7 @@ void ready_note_end(struct tries *tries, struct notice *notice)
 
 void ready_end(struct tries *tries)
 {
-	const struct family family = {.daemon = tries->pid, .session = tries->pid};
+	const struct family family = {.daemon = tries->pid, .session = tries->pid, .leads = true};
 
 	if (!tries->command)
 		return;

@@ -192,6 +192,8 @@ bool process_read(pid_t pid, struct process *process)
 			process->state = word[1];
 		else if (field == PARENT)
 			process->parent = (pid_t)strtol(word, NULL, 10);
+		else if (field == GROUP)
+			process->group = (pid_t)strtol(word, NULL, 10);
 		else if (field == SESSION)
 			process->session = (pid_t)strtol(word, NULL, 10);
 		else if (field == FLAGS) {

@@ -60,6 +60,7 @@ enum borrower { DAEMON, MIDDLE_CHILD, BORROWERS };
 struct process {
 	char state;
 	pid_t parent;
+	pid_t group;
 	pid_t session;
 	bool execed; /* it has called exec since it was forked, or is no longer us */
 	bool kernel; /* it is a thread of the kernel's */

@@ -268,6 +268,32 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
+@test "README: it is stopped with all that it has begun" {
+	for me in me root; do
+		start_world
+		write_app "$home/app" 'tail -f /dev/null &' 'setsid tail -f /dev/null &' 'echo started' 'wait'
+		as "$me" 'daemonize -p app.pid -O app.log ./app'
+		wait_until 10 has_line "$home/app.log" started
+		try 0 '--stop --tree -p app.pid'
+		silent
+		is_gone "$home/app.pid"
+		none_runs tail
+	done
+}
+
+@test "manual: a pipeline is a daemon, and is stopped as a whole" {
+	for me in me root; do
+		start_world
+		try 0 './app | grep error'
+		is_up "$home/app.pid" sh
+		try 0 '--stop --tree -p app.pid'
+		silent
+		is_gone "$home/app.pid"
+		none_runs app
+		none_runs grep
+	done
+}
+
 @test "README: it is restarted" {
 	for me in me root; do
 		start_world

@@ -116,11 +116,10 @@ each_misused() {
 	start -s 0.1 -t 0.1
 }
 
-@test "control needs a pidfile, takes no command, and is one thing at a time" {
-	misuse "*-p*" --status
-	misuse "*-p*" --stop
-	misuse "*-p*" --signal HUP
-	misuse "*" --status -p "$T/app.pid" true
+@test "control needs a pidfile, and --status is no stop" {
+	misuse "*pidfile*" --status
+	misuse "*pidfile*" --stop
+	misuse "*pidfile*" --signal HUP
 	misuse "*" --status --stop -p "$T/app.pid"
 	misuse "*'NOSUCH'*" --signal NOSUCH -p "$T/app.pid"
 	misuse "*--kill-after*" --kill-after 1 -p "$T/app.pid" true

@@ -16,7 +16,7 @@
 
 /* A daemon and all that it has begun. */
 struct family {
-	pid_t daemon; /* its PID is its own: it is our child until it is reaped, or pinned */
+	pid_t daemon;  /* its PID is its own: it is our child until it is reaped, or pinned */
 	pid_t command; /* the daemon, or where that is a keeper, its child */
 	unsigned long long since; /* nobody of it began before; 0: not known */
 	pid_t session;		  /* all of which is of the family; 0: who else is in it is not */

@@ -10,20 +10,17 @@ told() { grep -qxE -- "$1" log; }
 # lines N FILE: there are so many, or more.
 lines() { [ "$(wc -l <"$2")" -ge "$1" ]; }
 
-# runs_anew PID: the command has written another PID than this one, its own, to "run".
-runs_anew() { [ -s run ] && [ "$(cat run)" != "$1" ]; }
-
-# running [PID]: waits for that; sets command.
+# running [N]: waits for the Nth run of the command, which has added its PID to "run"; sets command.
 running() {
-	wait_until 10 runs_anew "${1-}"
-	command=$(cat run)
+	wait_until 30 lines "${1-1}" run
+	command=$(sed -n "${1-1}p" run)
 }
 
-# keep OPTION... -- SCRIPT: a shell that writes its PID to "run", as a whole, and then runs the script; sets keeper and command.
+# keep OPTION... -- SCRIPT: a shell that adds its PID to "run", and then runs the script; sets keeper and command.
 keep() {
 	local script=${*: -1}
 
-	daemonize -c "$T" -p app.pid -O log "${@:1:$#-2}" sh -c "echo \$\$ >.run; mv .run run; $script"
+	daemonize -c "$T" -p app.pid -O log "${@:1:$#-2}" sh -c "echo \$\$ >>run; $script"
 	keeper=$(cat app.pid)
 	running
 }
@@ -154,7 +151,7 @@ endless='while :; do sleep 0.1; done'
 	daemonize --signal QUIT -p app.pid
 	wait_until 10 test -e dump
 	kill -KILL "$command"
-	running "$command"
+	running 2
 	alive "$keeper"
 }
 
@@ -243,14 +240,14 @@ endless='while :; do sleep 0.1; done'
 @test "a keeper takes little memory of its own" {
 	[ -r /proc/self/smaps_rollup ] || skip "needs smaps_rollup"
 	keep --restart 0.1 -- 'test -e on && exec sleep 600; echo >on'
-	running "$command"
+	running 2
 	[ "$(awk '/^Anonymous:/ { print $2 }' "/proc/$keeper/smaps_rollup")" -le 200 ]
 }
 
 # bats test_tags=needs:pdeathsig
 @test "the command of a later run ends with its keeper" {
 	keep --restart 0.1 -- '[ -e second ] || { echo >second; exit 1; }; trap "" TERM; '"$endless"
-	running "$command"
+	running 2
 	wait_until 10 grep -q 'start 2' "/proc/$keeper/cmdline"
 	kill -KILL "$keeper"
 	wait_until 10 gone "$command"
@@ -259,7 +256,7 @@ endless='while :; do sleep 0.1; done'
 # bats test_tags=needs:proc
 @test "--status -v tells the command's PID, and how often it was started" {
 	keep --restart 0.1 -- '[ -e third ] && exec sleep 600; [ -e second ] && echo >third; echo >second'
-	third() { daemonize --status -v -p app.pid | grep -F "command: daemonize: keeper of pid $(cat run) (start 3): sh -c echo"; }
+	third() { daemonize --status -v -p app.pid | grep -F "command: daemonize: keeper of pid $(sed -n 3p run) (start 3): sh -c echo"; }
 	wait_until 10 third
 	expect "$(daemonize --status -v -p app.pid)" "running (pid $keeper), user $(id -un), since * command: *"
 }
@@ -379,13 +376,13 @@ endless='while :; do sleep 0.1; done'
 }
 
 @test "a command that ends after it was ready is started again" {
-	printf '%s\n' '#!/bin/sh' 'echo $$ >.run; mv .run run; [ -e go ] && exec sleep 600' \
+	printf '%s\n' '#!/bin/sh' 'echo $$ >>run; [ -e go ] && exec sleep 600' \
 		'while [ ! -e go ]; do sleep 0.05; done' >app
 	chmod +x app
 	daemonize -s 0.2 -c "$T" -p app.pid -O log --restart 0.1 ./app
 	running
 	: >go
-	running "$command"
+	running 2
 	daemonize --stop -p app.pid
 	nothing_runs
 }

@@ -236,7 +236,7 @@ endless='while :; do sleep 0.1; done'
 	expect "$(grep ctxt_switches "/proc/$keeper/status")" "$before"
 }
 
-# bats test_tags=needs:native,needs:proc,no-valgrind
+# bats test_tags=faults,needs:native,needs:proc,no-valgrind
 @test "a keeper takes little memory of its own" {
 	[ -r /proc/self/smaps_rollup ] || skip "needs smaps_rollup"
 	keep --restart 0.1 -- 'test -e on && exec sleep 600; echo >on'

@@ -492,8 +492,8 @@ endless='while :; do sleep 0.1; done'
 	fails 1 "daemonize: cannot fork for 'sleep': Resource temporarily unavailable" strace -qq -o /dev/null \
 		-e inject=clone,?fork:error=EAGAIN daemonize -f -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
-	fails 1 "daemonize: cannot make a pipe: Too many open files" strace -qq -o /dev/null \
-		-e inject=pipe2:error=EMFILE daemonize -s 1 -p app.pid -O log --restart 1 sleep 600
+	fails 1 "daemonize: cannot make a pipe: Too many open files in system" strace -qq -o /dev/null \
+		-e inject=pipe2:error=ENFILE daemonize -s 1 -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
 	nothing_runs
 }
@@ -514,12 +514,12 @@ endless='while :; do sleep 0.1; done'
 # bats test_tags=needs:native,needs:proc,no-valgrind
 @test "without /proc/self/exe, the keeper is found by the name that the start was called by" {
 	need strace
-	hidden=(strace -qq -o /dev/null -P /proc/self/exe -e inject=openat:error=ENOENT bash -c 'exec -a "$@"' bash)
+	hidden=(strace -qq -o /dev/null -P /proc/self/exe -e inject=?open,openat:error=ENOENT bash -c 'exec -a "$@"' bash)
 	"${hidden[@]}" daemonize "$T/bin/daemonize" -f -c "$T" -p app.pid --restart 0.1 sh -c 'echo >>runs; exit 1' 3>&- &
 	own $!
 	wait_until 10 lines 2 runs
 	daemonize --stop -p app.pid
-	run -1 "${hidden[@]}" nosuch "$T/bin/daemonize" -f -p app.pid --restart 0.1 true
+	run -1 timeout 20 "${hidden[@]}" nosuch "$T/bin/daemonize" -f -p app.pid --restart 0.1 true
 	expect "$output" "*daemonize: cannot find 'nosuch', which is to keep 'true'"
 	[ ! -e app.pid ]
 }

@@ -229,6 +229,7 @@ endless='while :; do sleep 0.1; done'
 	wait_until 10 gone "$command"
 }
 
+# bats test_tags=needs:watch
 @test "nothing wakes a keeper while nothing happens" {
 	keep --restart 1 -- 'exec sleep 600'
 	before=$(grep ctxt_switches "/proc/$keeper/status")
@@ -480,7 +481,7 @@ endless='while :; do sleep 0.1; done'
 
 # ---- Faults ----
 
-# bats test_tags=needs:native,no-valgrind
+# bats test_tags=needs:proc,needs:native,no-valgrind
 @test "a start that cannot fork for its command, or not execute the keeper, says so and leaves nothing" {
 	need strace
 	fails 1 "daemonize: cannot keep 'sleep': Permission denied" strace -f -qq -o /dev/null \

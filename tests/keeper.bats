@@ -515,7 +515,7 @@ endless='while :; do sleep 0.1; done'
 # bats test_tags=needs:native,needs:proc,no-valgrind
 @test "without /proc/self/exe, the keeper is found by the name that the start was called by" {
 	need strace
-	hidden=(strace -qq -o /dev/null -P /proc/self/exe -e inject=?open,openat:error=ENOENT bash -c 'exec -a "$@"' bash)
+	hidden=(strace -qq -o /dev/null -P /proc/self/exe -e 'inject=?open,openat:error=ENOENT' bash -c 'exec -a "$@"' bash)
 	"${hidden[@]}" daemonize "$T/bin/daemonize" -f -c "$T" -p app.pid --restart 0.1 sh -c 'echo >>runs; exit 1' 3>&- &
 	own $!
 	wait_until 10 lines 2 runs

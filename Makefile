@@ -7,7 +7,7 @@ MANDIR = $(PREFIX)/share/man
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
-JOBS = 12
+JOBS = 8
 TESTS = tests
 
 # Apart from CFLAGS, so that a packager's cannot lose them; before them, so that they can override.

@@ -1295,7 +1295,8 @@ fewest_fds() {
 # bats test_tags=needs:subreaper
 @test "a start that has failed ends a daemon that moved to another process group, however few fds it may have" {
 	printf '%s\n' 'import os, time' 'child = os.fork()' 'if child == 0:' ' os.setpgid(0, 0)' ' time.sleep(600)' \
-		'time.sleep(0.1)' 'os.setpgid(0, child)' 'os.kill(child, 9)' 'time.sleep(600)' >app.py
+		'while os.getpgid(child) != child: time.sleep(0.01)' \
+		'os.setpgid(0, child)' 'os.kill(child, 9)' 'time.sleep(600)' >app.py
 	fewest_fds python3 "$T/app.py"
 	nothing_is_left
 }

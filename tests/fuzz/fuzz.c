@@ -310,6 +310,7 @@ static void spell(struct command_line *line)
 			add(line, "--ignore-signal=%d", i);
 	add(line, "--umask=%o", (unsigned int)asked.umask);
 	add_duration(line, "kill-after", asked.kill_after);
+	add_duration(line, "restart", asked.restart);
 	add_duration(line, "startsecs", asked.startsecs);
 	add_duration(line, "timeout", asked.timeout);
 	if (asked.if_running_given && asked.if_running == IF_RUNNING_WAIT)
@@ -324,13 +325,16 @@ static void spell(struct command_line *line)
 	add_flag(line, "truncate", asked.truncate);
 	if (asked.notify_fd != -1)
 		add(line, "--notify-fd=%d", asked.notify_fd);
-	if (asked.mode == MODE_SIGNAL)
+	add_flag(line, "tree", asked.tree);
+	if (asked.signal != NO_SIGNAL)
 		add(line, "--signal=%d", asked.signal);
 	add_flag(line, "status", asked.mode == MODE_STATUS);
 	add_flag(line, "stop", asked.mode == MODE_STOP);
 	add_flag(line, "help", asked.mode == MODE_HELP);
 	add_flag(line, "version", asked.mode == MODE_VERSION);
 	add(line, "--");
+	if (asked.mode == MODE_STATUS || asked.mode == MODE_STOP || asked.mode == MODE_SIGNAL)
+		return; /* what follows are pidfiles, which were among the others */
 	for (char **word = asked.command; *word; word++)
 		add(line, "%s", *word);
 }
@@ -374,9 +378,10 @@ static void expect_sense(void)
 	if (asked.mode == MODE_HELP || asked.mode == MODE_VERSION)
 		return;
 	claim(asked.kill_after == -1 || asked.mode == MODE_STOP);
+	claim(!asked.tree || asked.mode == MODE_STOP || asked.mode == MODE_SIGNAL);
 	claim(asked.missing_fd == -1 || asked.mode != MODE_START);
 	if (asked.mode != MODE_START) {
-		claim(asked.n_pidfiles > 0 && !asked.command[0]);
+		claim(asked.n_pidfiles > 0);
 		return;
 	}
 	claim(asked.command[0] && *asked.command[0] && asked.name == asked.command[0]);

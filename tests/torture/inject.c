@@ -72,6 +72,7 @@ static const struct {
 	{CALL(getcwd), "EACCES ENOENT ENOMEM"},
 	{CALL(getdents64), "EIO ENOMEM"},
 	{CALL(getgroups), "EINVAL"},
+	{CALL(getpgid), "EPERM ESRCH"},
 	{CALL(getrandom), "EAGAIN EINTR ENOSYS"},
 	{CALL(getsockname), "ENOBUFS"},
 	{CALL(ioctl), "EIO ENOTTY"},

@@ -180,11 +180,10 @@ static void await_up_or_die(const struct plan *plan, const struct attempt *attem
 	if (opt->notify_fd != -1)
 		close(plan->ready_write_fd); /* with ours open, the daemon's close would not be seen */
 	if (waits_for_readiness(opt))
-		await_ready_or_die(opt, &attempt->family, &plan->streams, plan->id.uid,
-			attempt->ready_fd, plan->ready_write_fd);
-	while (plan->keeper.token_fd != -1 && !keeper_let_go(plan->keeper.token_fd))
-		await_ready_or_die(opt, &attempt->family, &plan->streams, plan->id.uid,
-			attempt->ready_fd, plan->ready_write_fd);
+		do
+			await_ready_or_die(opt, &attempt->family, &plan->streams, plan->id.uid,
+				attempt->ready_fd, plan->ready_write_fd);
+		while (plan->keeper.token_fd != -1 && !keeper_let_go(plan->keeper.token_fd));
 	/* An interrupt has come by now only if a message or the PID could not be written. */
 	if (interrupted_by || loggers_ended(0, "before the daemon was up") ||
 		(opt->print_pid && !tell_pid(attempt->family.daemon)))

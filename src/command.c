@@ -160,19 +160,12 @@ _Noreturn void become_shell_command(const char *text, char *setting, int input_f
 {
 	const struct fds keep_none = {.count = 0};
 	sigset_t ignore_none;
-	char *equals;
 
 	sigemptyset(&ignore_none);
 	environ = callers_environment;
 	umask(callers_umask);
-	if (setting) {
-		/* The caller may have the name twice, which would leave the second. */
-		equals = setting + strcspn(setting, "=");
-		*equals = '\0';
-		unsetenv(setting);
-		*equals = '=';
-		putenv(setting);
-	}
+	if (setting)
+		environment_put(setting);
 	if (dup2(input_fd, STDIN_FILENO) != -1 && dup2(output_fd, STDOUT_FILENO) != -1 &&
 		dup2(output_fd, STDERR_FILENO) != -1 && close_others(&keep_none) == 0 &&
 		reset_signals(&ignore_none) == 0)

@@ -35,18 +35,22 @@ char **environment_copy_or_die(void)
 	return copy;
 }
 
+int environment_put(char *setting)
+{
+	char *equals = setting + strcspn(setting, "=");
+
+	/* The caller may have the name twice, which would leave the second. */
+	*equals = '\0';
+	unsetenv(setting);
+	*equals = '=';
+	return putenv(setting);
+}
+
 void environment_set_or_die(char **settings, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		char *equals = settings[i] + strcspn(settings[i], "=");
-
-		/* The caller may have the name twice, which would leave the second. */
-		*equals = '\0';
-		unsetenv(settings[i]);
-		*equals = '=';
-		if (putenv(settings[i]) != 0)
+	for (size_t i = 0; i < count; i++)
+		if (environment_put(settings[i]) != 0)
 			die(EXIT_SETUP, "cannot set '%s': %s", settings[i], strerror(errno));
-	}
 }
 
 /* What forbids a login runs no commands, which is what a daemon wants $SHELL for. */

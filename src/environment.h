@@ -1,7 +1,7 @@
 /*
  * environment: what the daemon is told in its environment.
  *
- * For the launcher.
+ * For the launcher; environment_put also for who has been forked with a memory of its own.
  */
 #ifndef ENVIRONMENT_H
 #define ENVIRONMENT_H
@@ -18,7 +18,10 @@ void environment_clean(void);
 /* The list alone: putenv(3) and setenv(3) put other strings into it, and leave the old ones be. */
 char **environment_copy_or_die(void);
 
-/* Sets each NAME=VALUE, which becomes part of the environment: putenv(3). */
+/* Sets NAME=VALUE, which becomes part of the environment: putenv(3), whose result it returns. */
+int environment_put(char *setting);
+
+/* The same for each. */
 void environment_set_or_die(char **settings, size_t count);
 
 /* As login(1) sets it: below -E. */

@@ -119,8 +119,7 @@ static bool is_among_family(const struct family *family, const struct roll *roll
 /*
  * Whether the process descends from the daemon: it is in its session, or an ancestor is, or that
  * ancestor was orphaned, and so became our child. Who are younger than their child are no parent:
- * they have the PID of one that has ended meanwhile. Nobody is
- * older than the daemon.
+ * they have the PID of one that has ended meanwhile. Nobody is older than the daemon.
  */
 static bool is_family(const struct family *family, const struct roll *roll, pid_t pid,
 	struct process process)

@@ -25,6 +25,17 @@ keep() {
 	running
 }
 
+# The run that has reported, pid, is killed; sets pid again.
+the_next_run_reports_the_same() {
+	local first=$pid
+
+	mv "$report" first
+	kill -KILL "$first"
+	reported "$report"
+	[ "$pid" != "$first" ]
+	diff <(grep -v ^pid= first) <(grep -v ^pid= "$report")
+}
+
 endless='while :; do sleep 0.1; done'
 
 @test "a command is started again, whatever its status, and each end is told" {
@@ -54,12 +65,7 @@ endless='while :; do sleep 0.1; done'
 	expect "$(field umask)" 027
 	expect "$(field fd.9)" "*/dev/null*"
 	[ "$(field fd.10)" = "" ]
-	first=$pid
-	mv "$report" first
-	kill -KILL "$pid"
-	reported "$report"
-	[ "$pid" != "$first" ]
-	diff <(grep -v ^pid= first) <(grep -v ^pid= "$report")
+	the_next_run_reports_the_same
 }
 
 @test "the keeper has the pidfile, its lock, and the PID that is printed" {
@@ -308,12 +314,7 @@ endless='while :; do sleep 0.1; done'
 	report=$T/new/tmp/report
 	daemonize -R new -u nobody -c sub --no-core -p app.pid --restart 0.1 target dump /tmp/report
 	reported "$report"
-	first=$pid
-	mv "$report" first
-	kill -KILL "$first"
-	reported "$report"
-	[ "$pid" != "$first" ]
-	diff <(grep -v ^pid= first) <(grep -v ^pid= "$report")
+	the_next_run_reports_the_same
 	expect "$(field cwd)" /sub
 	expect "$(field core)" 0
 	keeper=$(cat app.pid)

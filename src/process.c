@@ -185,17 +185,9 @@ bool process_has_program(pid_t pid)
 bool process_reads_pipe(pid_t pid)
 {
 	char text[64];
-	ssize_t size;
-	int fd;
 
-	snprintf(text, sizeof text, "/proc/%ld/wchan", (long)pid);
-	fd = open(text, O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
-		return false;
-	size = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[size > 0 ? size : 0] = '\0';
-	return strstr(text, "pipe_read") || any_child(pid, process_reads_pipe, false);
+	return proc_read(pid, "wchan", text, sizeof text) != -1 &&
+	       (strstr(text, "pipe_read") || any_child(pid, process_reads_pipe, false));
 }
 
 void process_describe(pid_t pid, char *text, size_t size)
@@ -207,16 +199,13 @@ void process_describe(pid_t pid, char *text, size_t size)
 	time_t begun;
 	int64_t now = clock_read(CLOCK_BOOTTIME), start;
 	ssize_t length;
-	int fd;
 
 	*text = '\0';
-	snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
-	if (!process_read(pid, &process) || !process_user(pid, &uid) ||
-		(fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+	if (!process_read(pid, &process) || !process_user(pid, &uid))
 		return;
-	length = read(fd, command, sizeof command - 1);
-	close(fd);
-	length = length < 0 ? 0 : length;
+	length = proc_read(pid, "cmdline", command, sizeof command);
+	if (length == -1)
+		return;
 	for (ssize_t i = 0; i < length; i++)
 		if (iscntrl((unsigned char)command[i]))
 			command[i] = ' ';

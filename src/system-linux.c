@@ -160,26 +160,31 @@ static bool proc_is_ours(void)
 	       strtol(link, NULL, 10) == (long)getpid();
 }
 
+ssize_t proc_read(pid_t pid, const char *name, char *text, size_t size)
+{
+	char path[64];
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	length = read(fd, text, size - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	return length;
+}
+
 bool process_read(pid_t pid, struct process *process)
 {
 	enum { STATE = 3, PARENT, GROUP, SESSION, FLAGS = 9, THREADS = 20, START = 22 };
 	enum { FORKED_NO_EXEC = 0x40, KERNEL_THREAD = 0x200000 }; /* PF_* in linux/sched.h */
 	char text[1024], *word;
 	bool starting;
-	ssize_t size;
-	int fd;
 
-	if (!proc_is_ours())
+	if (!proc_is_ours() || proc_read(pid, "stat", text, sizeof text) <= 0)
 		return false;
-	snprintf(text, sizeof text, "/proc/%ld/stat", (long)pid);
-	fd = open(text, O_RDONLY | O_CLOEXEC);
-	if (fd == -1)
-		return false;
-	size = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (size <= 0)
-		return false;
-	text[size] = '\0';
 	/* The second field is the command's name, in parentheses, and may hold any character. */
 	word = strrchr(text, ')');
 	starting = word && word - text > (ptrdiff_t)strlen(starting_name) &&

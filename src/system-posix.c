@@ -156,6 +156,15 @@ ssize_t receive_message(int fd, struct msghdr *message, struct sender *sender)
 #endif
 #if !defined(HAVE_PROC)
 
+ssize_t proc_read(pid_t pid, const char *name, char *text, size_t size)
+{
+	(void)pid;
+	(void)name;
+	(void)text;
+	(void)size;
+	return -1;
+}
+
 bool process_read(pid_t pid, struct process *process)
 {
 	(void)pid;

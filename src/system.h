@@ -148,6 +148,12 @@ void process_set_name(const char *name);
 /* Whether the kernel has sent it, and not a process: on a terminal, to the whole process group. */
 bool is_from_kernel(const siginfo_t *info);
 
+/*
+ * Reads the file of that name from the process's directory in /proc, as a string: as much as there is
+ * room for. Returns its size, or -1 where there is no such thing.
+ */
+ssize_t proc_read(pid_t pid, const char *name, char *text, size_t size);
+
 /* Reads what /proc knows of a process; false where that is nothing. proc_pid_stat(5) */
 bool process_read(pid_t pid, struct process *process);
 

@@ -35,7 +35,7 @@ struct target {
 	int watch_fd;	      /* -1: none, or not yet */
 	struct family family; /* with --tree; of the second name of a daemon, it is empty */
 	struct roll roll;
-	bool leads; /* the daemon was seen to lead its process group */
+	bool leads; /* without --tree: the daemon was seen to lead its process group */
 	bool signalled;
 	bool ended;
 	int status; /* the exit status for this one */
@@ -223,11 +223,12 @@ static struct target *signal_targets_or_die(const struct options *opt, int numbe
 			target->signalled = true;
 			continue;
 		}
-		target->leads = getpgid(target->owner.pid) == target->owner.pid;
-		if (opt->tree)
+		if (opt->tree) {
 			target_signal_tree(target, opt->mode, number);
-		else
-			target_signal(target, number);
+			continue;
+		}
+		target->leads = getpgid(target->owner.pid) == target->owner.pid;
+		target_signal(target, number);
 	}
 	return targets;
 }
@@ -341,7 +342,7 @@ static int target_finish(const struct target *target, int64_t waited, int64_t se
 	tell_spared(target);
 	/* Without rights to the file it stays: stale, which harms nobody. */
 	if (target->ended) {
-		if (!target->family.daemon && target->leads)
+		if (target->leads)
 			tell_left(target->owner.pid, settled);
 		if (!target->signalled)
 			verbose("'%s': not running", target->path);

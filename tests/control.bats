@@ -1006,17 +1006,20 @@ in_namespace() {
 		$(printf '%s\n' "$@")" 3>&-
 }
 
-# recycle PID: a process gets the number of a dead one; sets other.
+# recycle PID [COMMAND...]: a process, of the target or of a command that has it report to the same file, gets the
+# number of a dead one; sets other.
 recycle() {
-	for _ in 1 2 3 4 5; do
-		echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
-		"$T/bin/target" dump "$T/pub/recycled" &
+	local number=$1
+
+	shift
+	[ $# -gt 0 ] || set -- "$T/bin/target" dump "$T/pub/recycled"
+	for _ in {1..20}; do
+		echo $((number - 1)) >/proc/sys/kernel/ns_last_pid
+		{ [ $BASHPID = "$number" ] && exec "$@"; } &
 		other=$!
-		[ "$other" != "$1" ] || break
-		kill -KILL "$other"
-		wait "$other" || true
+		[ "$other" != "$number" ] || break
 	done
-	expect "$other" "$1"
+	expect "$other" "$number"
 	wait_until 10 test -e "$T/pub/recycled"
 }
 
@@ -1243,11 +1246,7 @@ ends_tree() {
 			-p app.pid &
 		strace=\$!" "wait_until 10 at_call 424" \
 		'ended_by_kill $pid' 'wait_until 10 test ! -e /proc/$pid' \
-		'for _ in {1..20}; do
-			echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
-			{ [ $BASHPID = $pid ] && exec setsid stranger; } &
-			[ $! != $pid ] || break
-		done' 'expect $! $pid' 'wait_until 10 test -e pub/recycled' \
+		'recycle $pid setsid stranger' \
 		'status=0; wait $strace || status=$?' 'echo "status $status"' 'lives $pid' \
 		'lives $(field pid pub/recycled)'
 	expect "$output" "status 0"

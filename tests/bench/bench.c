@@ -541,8 +541,8 @@ static void unlink_numbered(void)
 	pidfile[length] = '\0';
 }
 
-/* Starts per second, AT_ONCE side by side, until the last has returned and the last command has begun. */
-static double throughput(const struct starter *starter)
+/* How long IN_ALL starts take, AT_ONCE side by side, until the last has returned and the last command has begun. */
+static int64_t time_of_all(const struct starter *starter)
 {
 	static struct first firsts[IN_ALL];
 	pid_t running[AT_ONCE], pid;
@@ -570,33 +570,27 @@ static double throughput(const struct starter *starter)
 	}
 	end(firsts, IN_ALL);
 	unlink_numbered();
-	return IN_ALL / ((double)(ended - begun) / NANOSECONDS);
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	return ended - begun;
 }
 
 static void table_of_throughput(void)
 {
 	enum { ROUNDS = 7 };
-	double results[MOST_STARTERS][ROUNDS];
+	int64_t times[MOST_STARTERS][ROUNDS];
 	size_t order[MOST_STARTERS];
 
 	for (size_t round = 0; round < ROUNDS; round++) {
 		shuffle(order, n_starters);
 		for (size_t i = 0; i < n_starters; i++)
-			results[order[i]][round] = throughput(&starters[order[i]]);
+			times[order[i]][round] = time_of_all(&starters[order[i]]);
 	}
 	printf("\nStarts per second, %d at once: medians of %d rounds of %d starts, until the last "
 	       "command has begun.\n\n| | starts per second |\n|---|--:|\n",
 		AT_ONCE, ROUNDS, IN_ALL);
 	for (size_t i = 0; i < n_starters; i++) {
-		qsort(results[i], ROUNDS, sizeof **results, compare_doubles);
-		printf("| %s | %.0f |\n", starters[i].name, results[i][ROUNDS / 2]);
+		qsort(times[i], ROUNDS, sizeof **times, compare);
+		printf("| %s | %.0f |\n", starters[i].name,
+			IN_ALL / ((double)times[i][ROUNDS / 2] / NANOSECONDS));
 	}
 }
 

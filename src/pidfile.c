@@ -118,6 +118,7 @@ static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 {
 	struct process process;
 	struct flock lock;
+	bool known;
 
 	do {
 		owner->open = UNSEEN;
@@ -131,9 +132,10 @@ static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 		if (lock.l_type == F_UNLCK &&
 			!pidfile_number_runs(owner->number, getpid(), &owner->status))
 			return PIDFILE_STALE;
+		known = process_read(owner->pid, &process);
+		owner->ending = known && process.ending && process.threads == 1;
 		/* One that writes in place has no lock for a moment: then the file is new. */
-		if ((lock.l_type == F_RDLCK || is_new(&owner->status)) &&
-			process_read(owner->pid, &process) && !process.execed)
+		if ((lock.l_type == F_RDLCK || is_new(&owner->status)) && known && !process.execed)
 			return PIDFILE_STARTING;
 		if (lock.l_type == F_UNLCK)
 			return PIDFILE_NUMBERED;
@@ -183,9 +185,9 @@ enum step pidfile_look_settled(const char *path, const uid_t *user, int64_t pati
 	for (;;) {
 		step = pidfile_look(path, user, owner);
 		if (step || (owner->state != PIDFILE_CHANGING && owner->state != PIDFILE_STARTING &&
-				    owner->state != PIDFILE_ORPHANED))
+				    owner->state != PIDFILE_ORPHANED && !owner->ending))
 			return step;
-		/* One that exits closes its fds a moment before it loses its locks. */
+		/* One that exits closes its fds a moment before it loses its locks, and lives a moment longer. */
 		if (owner->state == PIDFILE_ORPHANED)
 			patience = BUSY_LIMIT;
 		limit = limit ? limit : deadline_in(patience);

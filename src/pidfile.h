@@ -47,6 +47,7 @@ enum pidfile_state {
 struct owner {
 	enum pidfile_state state;
 	enum seen open;	    /* whether the process has the file open */
+	bool ending;	    /* the process has begun to exit */
 	pid_t pid;	    /* 0: in another PID namespace */
 	pid_t number;	    /* what the file says */
 	struct stat status; /* the file's */

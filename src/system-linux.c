@@ -179,7 +179,11 @@ ssize_t proc_read(pid_t pid, const char *name, char *text, size_t size)
 bool process_read(pid_t pid, struct process *process)
 {
 	enum { STATE = 3, PARENT, GROUP, SESSION, FLAGS = 9, THREADS = 20, START = 22 };
-	enum { FORKED_NO_EXEC = 0x40, KERNEL_THREAD = 0x200000 }; /* PF_* in linux/sched.h */
+	enum {
+		EXITING = 0x4,
+		FORKED_NO_EXEC = 0x40,
+		KERNEL_THREAD = 0x200000
+	}; /* PF_* in linux/sched.h */
 	char text[1024], *word;
 	bool starting;
 
@@ -203,6 +207,7 @@ bool process_read(pid_t pid, struct process *process)
 			process->session = (pid_t)strtol(word, NULL, 10);
 		else if (field == FLAGS) {
 			process->execed = !starting && !(strtoul(word, NULL, 10) & FORKED_NO_EXEC);
+			process->ending = strtoul(word, NULL, 10) & EXITING;
 			process->kernel = strtoul(word, NULL, 10) & KERNEL_THREAD;
 		} else if (field == THREADS)
 			process->threads = strtol(word, NULL, 10);

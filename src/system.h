@@ -63,6 +63,7 @@ struct process {
 	pid_t group;
 	pid_t session;
 	bool execed; /* it has called exec since it was forked, or is no longer us */
+	bool ending; /* it has begun to exit, and runs no code of its own any more */
 	bool kernel; /* it is a thread of the kernel's */
 	long threads;
 	unsigned long long start; /* clock ticks since boot */

@@ -1115,6 +1115,30 @@ halted_at() {
 	there_is_no_pidfile
 }
 
+# The first process of a PID namespace is not done with its exit while one of the others is left: a traced one, which
+# its tracer does not wait for.
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "--ok-if-running is not content with a daemon that is exiting" {
+	need_root
+	need strace unshare
+	unshare --pid --fork sh -c 'target dump "$1" & wait' sh "$report" 3>&- &
+	own $!
+	wait_until 10 test -e "$report"
+	first=$(pgrep -P $!)
+	traced=$(pgrep -P "$first")
+	strace -qq -o /dev/null -p "$traced" 3>&- &
+	tracer=$!
+	own $tracer
+	wait_until 10 grep -q "^TracerPid:.*$tracer" "/proc/$traced/status"
+	kill -STOP $tracer
+	echo "$first" >app.pid
+	kill -KILL "$first"
+	daemonize --ok-if-running -p app.pid target dump "$T/pub/second" 3>&- &
+	sleep 0.5
+	kill -CONT $tracer
+	reported "$T/pub/second"
+}
+
 # Its file is not locked; it is looked at twice.
 # bats test_tags=needs:native,needs:proc,no-valgrind
 @test "--ok-if-running is not content with a daemon that ends while it is looked at" {

@@ -610,8 +610,13 @@ calls() {
 @test "on a terminal, Ctrl-C reaches the command once, and ends both" {
 	need script strace
 	printf 'trap "echo heard >>heard; exit 3" INT; echo >up; while :; do sleep 0.1; done' >app
-	{ wait_until 20 test -e up && printf '\3'; sleep 1; } |
-		timeout 60 script -qec "exec strace -qq -e trace=kill -o trace daemonize -f -i - -O - -c '$T' --restart 0.1 sh app" /dev/null >screen || status=$?
+	mkfifo keys
+	exec 4<>keys # open until script(1) has ended, which would send TERM at the end of its input
+	{ wait_until 20 test -e up && printf '\3'; } >&4 &
+	timeout 60 script -qec "exec strace -qq -e trace=kill -o trace daemonize -f -i - -O - -c '$T' --restart 0.1 sh app" \
+		/dev/null <&4 >screen || status=$?
+	wait $!
+	exec 4>&-
 	expect "$(cat heard)" heard
 	expect "$status" 3
 	run ! grep 'kill(.*SIGINT' trace # that one comes from the terminal already

@@ -133,18 +133,25 @@ lint:
 
 # Whatever the umask, everybody can use it.
 install: daemonize
-	umask 022 && mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(BASHDIR) \
-		$(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	umask 022 && mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man7 \
+		$(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	install -m 755 daemonize $(DESTDIR)$(PREFIX)/bin
 	install -m 644 man/daemonize.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 man/daemonize.7 $(DESTDIR)$(MANDIR)/man7
 	install -m 644 completions/daemonize.bash $(DESTDIR)$(BASHDIR)/daemonize
 	install -m 644 completions/_daemonize $(DESTDIR)$(ZSHDIR)
 	install -m 644 completions/daemonize.fish $(DESTDIR)$(FISHDIR)
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/daemonize $(DESTDIR)$(MANDIR)/man1/daemonize.1 \
-		$(DESTDIR)$(BASHDIR)/daemonize $(DESTDIR)$(ZSHDIR)/_daemonize \
+		$(DESTDIR)$(MANDIR)/man7/daemonize.7 $(DESTDIR)$(BASHDIR)/daemonize $(DESTDIR)$(ZSHDIR)/_daemonize \
 		$(DESTDIR)$(FISHDIR)/daemonize.fish
+
+# The manual for a browser, in man/. Needs mandoc.
+html:
+	cd man && for page in daemonize.1 daemonize.7; do \
+		mandoc -T html -O man=%N.%S.html,style=manual.css,toc $$page >$$page.html || exit; \
+	done
 
 # What is committed, in the same bytes whoever packs it, and whenever.
 dist:
@@ -158,5 +165,5 @@ release:
 	tests/ports/release
 
 clean:
-	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/fuzz/fuzz daemonize-*.tar.gz
+	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/fuzz/fuzz daemonize-*.tar.gz man/*.html
 	rm -rf released tests/ports/zig

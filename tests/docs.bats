@@ -274,23 +274,10 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 		write_app "$home/app" 'tail -f /dev/null &' 'setsid tail -f /dev/null &' 'echo started' 'wait'
 		as "$me" 'daemonize -p app.pid -O app.log ./app'
 		wait_until 10 has_line "$home/app.log" started
-		try 0 '--stop --tree -p app.pid'
+		try 0 'daemonize --stop --tree -p app.pid'
 		silent
 		is_gone "$home/app.pid"
 		none_runs tail
-	done
-}
-
-@test "manual: a pipeline is a daemon, and is stopped as a whole" {
-	for me in me root; do
-		start_world
-		try 0 './app | grep error'
-		is_up "$home/app.pid" sh
-		try 0 '--stop --tree -p app.pid'
-		silent
-		is_gone "$home/app.pid"
-		none_runs app
-		none_runs grep
 	done
 }
 
@@ -590,6 +577,105 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	done
 }
 
+@test "manual: a pipeline is a daemon, and is stopped as a whole" {
+	for me in me root; do
+		start_world
+		try 0 './app | grep error'
+		is_up "$home/app.pid" sh
+		try 0 'daemonize --stop --tree -p app.pid'
+		silent
+		is_gone "$home/app.pid"
+		none_runs app
+		none_runs grep
+	done
+}
+
+# write_version N: the next one to be deployed. It tells that it has begun, and whether another had not ended.
+write_version() {
+	write_app "$home/app.new" "trap 'trap \"\" TERM; rm $home/running; exit' TERM" 'set -C' \
+		"{ true >$home/running; } 2>/dev/null || echo another runs >>$home/trouble" \
+		"echo $1 >>$home/versions" 'while :; do sleep 0.02; done'
+}
+
+is_version() { expect "$(inside tail -n 1 "$home/versions")" "$1"; }
+
+# while_started STATUSES LINE COMMAND...: others start it again and again meanwhile, and get no other statuses.
+while_started() {
+	write_version 0
+	as "$me" 'mv app.new app'
+	for n in 1 2; do
+		(until [ -e end ]; do as "$me" "PATH=/usr/local/bin:/usr/bin:/bin; $2" || echo $?; done) >"others.$n" 2>&1 3>&- &
+		others[n]=$!
+		own $!
+	done
+	wait_until 10 is_version 0
+	"${@:3}"
+	: >end
+	wait "${others[@]}"
+	rm end
+	expect "$(sort -u others.* | grep -vxE "$1")" ""
+	expect "$(inside sh -c "cat $home/trouble 2>&1")" '*No such file*'
+	inside sort -nc "$home/versions"
+	as "$me" 'daemonize --stop -p app.pid'
+}
+
+# deploy TIMES COMMAND
+deploy() {
+	for ((n = 1; n <= $1; n++)); do
+		write_version "$n"
+		try 0 "$2"
+		silent
+		wait_until 10 is_version "$n"
+	done
+}
+
+@test "manual: a new version is deployed while cron starts it as well" {
+	need flock
+	for me in me root; do
+		start_world
+		while_started 0 'daemonize --ok-if-running -p app.pid ./app' deploy 5 "$(command_with '-p app.pid && daemonize --ok-if-running')"
+		start_world
+		line=$(command_with 'flock -n')
+		expect "$line" '[*] [*] [*] [*] [*] *'
+		while_started 1 "${line#* * * * * }" deploy 2 "$(command_with 'flock deploy.lock')"
+	done
+}
+
+# contain LINE...: a server of these lines, in a container with the entry point of the manual; sets first and container.
+contain() {
+	write_app /srv/app/server "$@"
+	words=$(command_with 'ENTRYPOINT' | sed 's/^ENTRYPOINT//' | tr -d '[],')
+	{ eval "inside unshare --pid --fork --mount-proc --kill-child $words" || exit; } >container.log 2>&1 3>&- &
+	container=$!
+	own "$container"
+	wait_until 10 grep -q ^started container.log
+	first=$(inside pgrep -f '^daemonize: keeper of pid')
+}
+
+is_up_again() { expect "$(grep -c ^started container.log)" 2; }
+
+# has_child: the first process has one, and no zombies.
+has_child() { expect "$(inside ps -o stat=,args= --ppid "$first")" "[^Z]*/srv/app/server"; }
+
+ends_with() {
+	inside kill -TERM "$first"
+	wait "$container" || status=$?
+	expect "$status" "$1"
+}
+
+@test "manual: a container's first process reaps orphans, restarts the server, and exits as it does" {
+	need unshare
+	start_world
+	contain 'trap "exit 7" TERM' '(sh -c "sleep 0.2; : >/orphan.ended" &)' 'echo started' 'while :; do sleep 0.02; done'
+	wait_until 10 inside test -e /orphan.ended
+	wait_until 10 has_child
+	inside pkill -KILL -P "$first"
+	wait_until 10 is_up_again
+	ends_with 7
+	contain 'echo started' 'exec sleep 60'
+	ends_with 143
+}
+
 @test "manual: the PID is in a shell variable" {
 	for me in me root; do
 		start_world
@@ -678,6 +764,15 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	as me 'mv app.log app.log.1; daemonize --signal HUP -p app.pid'
 	wait_until 10 has_line "$home/app.log" HUP
 	expect "$(inside cat "$home/app.log.1")" ' began'
+}
+
+# ---- The pages themselves ----
+
+@test "daemonize(1) is short, and its examples come early" {
+	need mandoc
+	mandoc -O width=80 "$here/../man/daemonize.1" >page
+	[ "$(wc -l <page)" -le 350 ]
+	[ "$(col -b <page | sed -n '/^EXAMPLES/=')" -le 40 ]
 }
 
 # ---- All of them ----

@@ -70,12 +70,15 @@ f 644 /usr/share/fish/vendor_completions.d/daemonize.fish
 d 755 /usr/share/man
 d 755 /usr/share/man/man1
 f 644 /usr/share/man/man1/daemonize.1
+d 755 /usr/share/man/man7
+f 644 /usr/share/man/man7/daemonize.7
 d 755 /usr/share/zsh
 d 755 /usr/share/zsh/site-functions
 f 644 /usr/share/zsh/site-functions/_daemonize"
 	cd stage/usr
 	cmp bin/daemonize "$here/../daemonize"
 	cmp share/man/man1/daemonize.1 "$here/../man/daemonize.1"
+	cmp share/man/man7/daemonize.7 "$here/../man/daemonize.7"
 	cmp share/bash-completion/completions/daemonize "$here/../completions/daemonize.bash"
 	cmp share/zsh/site-functions/_daemonize "$here/../completions/_daemonize"
 	cmp share/fish/vendor_completions.d/daemonize.fish "$here/../completions/daemonize.fish"
@@ -87,7 +90,7 @@ f 644 /usr/share/zsh/site-functions/_daemonize"
 	expect "$(find stage -type f ! -path 'stage/usr/local/*')" ""
 	from_here install DESTDIR="$T/other" MANDIR=/man BASHDIR=/bash ZSHDIR=/zsh FISHDIR=/fish
 	expect "$(find other -type f | LC_ALL=C sort | xargs)" "other/bash/daemonize other/fish/daemonize.fish \
-other/man/man1/daemonize.1 other/usr/local/bin/daemonize other/zsh/_daemonize"
+other/man/man1/daemonize.1 other/man/man7/daemonize.7 other/usr/local/bin/daemonize other/zsh/_daemonize"
 }
 
 @test "install replaces a program that is running" {
@@ -114,6 +117,21 @@ other/man/man1/daemonize.1 other/usr/local/bin/daemonize other/zsh/_daemonize"
 	from_here uninstall PREFIX="$T/installed"
 }
 
+# ---- make html ----
+
+@test "html renders both pages, which refer to each other, and clean removes them" {
+	need mandoc
+	unpack
+	make -s html
+	grep -q 'href="daemonize.7.html"' man/daemonize.1.html
+	grep -q 'href="daemonize.1.html"' man/daemonize.7.html
+	for page in man/*.html; do
+		[ -s "man/$(sed -n 's/.*rel="stylesheet" href="\([^"]*\)".*/\1/p' "$page")" ]
+	done
+	make -s clean
+	expect "$(ls man | xargs)" "daemonize.1 daemonize.7 manual.css"
+}
+
 # ---- make dist ----
 
 @test "dist makes the same bytes again, elsewhere, later, by another user, with other settings" {
@@ -131,7 +149,7 @@ other/man/man1/daemonize.1 other/usr/local/bin/daemonize other/zsh/_daemonize"
 	unpack
 	expect "$(cd .. && tar -tzf "source/daemonize-$(version).tar.gz" | grep -v "^daemonize-$(version)/")" ""
 	expect "$(find . -type f -printf '%P\n' | LC_ALL=C sort)" "$(git -C ../source ls-files | LC_ALL=C sort)"
-	for file in LICENSE README.md CHANGELOG.md Makefile daemonize.c src/features.h man/daemonize.1 completions/_daemonize \
+	for file in LICENSE README.md CHANGELOG.md Makefile daemonize.c src/features.h man/daemonize.1 man/daemonize.7 completions/_daemonize \
 		tests/setup tests/helper.bash; do
 		[ -s "$file" ]
 	done
@@ -170,6 +188,6 @@ ok 1 *"
 	expect "$(daemonize --version)" "daemonize $(version)"
 	expect "$(grep -m 1 '^## \[[0-9]' "$here/../CHANGELOG.md")" \
 		"## \\[$(version)\\] - 20[0-9][0-9]-[01][0-9]-[0-3][0-9]"
-	expect "$(grep '^\.Os' "$here/../man/daemonize.1")" ".Os daemonize $(version)"
+	expect "$(grep -h '^\.Os' "$here"/../man/daemonize.[17] | uniq)" ".Os daemonize $(version)"
 	expect "$(grep -o '`daemonize [0-9.]*`' "$here/../README.md")" "\`daemonize $(version)\`"
 }

@@ -55,11 +55,11 @@ none_runs() { wait_until 10 run -1 inside pgrep -x "$1"; }
 # write_inside FILE [MODE]: standard input becomes that file of the world.
 write_inside() { inside install -D -m "${2:-644}" /dev/stdin "$1"; }
 
-# The examples of the manual, and then those of the README, each with a form feed behind it.
+# The examples of both pages of the manual, and then those of the README, each with a form feed behind it.
 examples() {
-	sed -n '/^\.Bd -literal/,/^\.Ed/ { s/^\.[BE]d.*/\f/; s/\\e/\\/g; p; }' "$here/../man/daemonize.1"
+	sed -n '/^\.Bd -literal/,/^\.Ed/ { s/^\.[BE]d.*/\f/; s/\\e/\\/g; p; }' "$here"/../man/daemonize.[17]
 	sed -En '/^```(conf|console|sh)$/,/^```$/ { s/^```.*/\f/; p; }' "$here/../README.md"
 }
 
-# example TEXT: the one that has this in it.
-example() { examples | awk -v RS='\f\n' -v text="$1" 'index($0, text) { printf "%s", $0 }'; }
+# example TEXT: the first that has this in it.
+example() { awk -v RS='\f\n' -v text="$1" 'index($0, text) { printf "%s", $0; exit }' < <(examples); }

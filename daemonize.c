@@ -81,7 +81,7 @@ static _Noreturn void give_up(const struct options *opt, const struct identity *
 	const struct family *family)
 {
 	if (!family_end(family))
-		complain("pid %ld cannot be ended", (long)family->daemon);
+		complain("pid %ld cannot be terminated", (long)family->daemon);
 	if (interrupted_by)
 		complain("interrupted by signal %d (%s) while starting %s", (int)interrupted_by,
 			signal_name((int)interrupted_by), opt->name);

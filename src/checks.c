@@ -22,7 +22,7 @@
 void check_set_user_id(void)
 {
 	if (getuid() != geteuid() || getgid() != getegid())
-		die(EXIT_SETUP, "%s", "will not run set-user-ID or set-group-ID");
+		die(EXIT_SETUP, "%s", "refusing to run set-user-ID or set-group-ID");
 }
 
 void check_caller(const struct options *opt, unsigned int missing)
@@ -47,7 +47,7 @@ static void not_the_command_or_die(const struct options *opt, const char *comman
 		command = inside;
 	}
 	if (same_path(path, command))
-		die_usage("'%s' is the command", path);
+		die_usage("cannot write to '%s': it is the command", path);
 }
 
 /* From a directory outside, openat(2) leads out of the root directory of -R. */
@@ -73,12 +73,12 @@ void check_paths(const struct options *opt, const struct objects *objects,
 	if (launcher == 1 && !opt->foreground)
 		die(EXIT_SETUP, "%s",
 			"cannot detach: this is the first process of a PID namespace, which ends "
-			"with it: use -f");
+			"with it; use -f");
 	if (is_file(opt, STDIN_FILENO) && access(opt->stream[STDIN_FILENO], R_OK) == -1)
 		die(EXIT_SETUP, "cannot open '%s': %s", opt->stream[STDIN_FILENO], strerror(errno));
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		if (is_file(opt, i) && opt->pidfile && same_path(opt->stream[i], opt->pidfile))
-			die_usage("'%s' is the pidfile", opt->stream[i]);
+			die_usage("cannot use '%s' as a stream: it is the pidfile", opt->stream[i]);
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
 		if (is_file(opt, i)) {
 			not_the_command_or_die(opt, path, opt->stream[i]);

@@ -55,7 +55,8 @@ static int status_of(const struct options *opt, const char *path)
 		return LSB_UNKNOWN;
 	}
 	if (owner.state == PIDFILE_ORPHANED) {
-		complain("the daemon of '%s' is gone (pid %ld), but a child of it holds its lock",
+		complain(
+			"the daemon of '%s' (pid %ld) has exited, but a child of it holds its lock",
 			path, (long)owner.pid);
 		return LSB_UNKNOWN;
 	}
@@ -104,7 +105,7 @@ static bool target_look(struct target *target)
 			target->path);
 	else if (owner->state == PIDFILE_CHANGING)
 		complain(
-			"cannot signal the daemon of '%s': pid %ld has the pidfile locked, and is none",
+			"cannot signal the daemon of '%s': pid %ld holds the lock but is not a daemonize daemon",
 			target->path, (long)owner->pid);
 	else
 		return true;
@@ -147,7 +148,7 @@ static bool target_find(struct target *target)
 	if (doubt && !process_is_alive(pid) && !target_look_again(target))
 		return false;
 	if (doubt)
-		complain("cannot signal pid %ld: '%s' is not to be believed: %s", (long)pid,
+		complain("cannot signal pid %ld: '%s' cannot be trusted: %s", (long)pid,
 			target->path, doubt);
 	return !doubt;
 }
@@ -244,7 +245,7 @@ static void tell_spared(const struct target *target)
 {
 	if (target->roll.spared)
 		complain(
-			"this command runs in the tree of pid %ld: it has spared itself and its callers",
+			"this command runs in the tree of pid %ld: it spared itself and its callers",
 			(long)target->owner.pid);
 }
 
@@ -257,7 +258,7 @@ int control_signal(const struct options *opt)
 		if (targets[i].ended)
 			complain("cannot signal the daemon of '%s': not running", targets[i].path);
 		if (targets[i].roll.refused)
-			complain("cannot signal %zu of the tree of pid %ld: %s",
+			complain("cannot signal %zu of the processes in the tree of pid %ld: %s",
 				targets[i].roll.refused, (long)targets[i].owner.pid,
 				strerror(EPERM));
 		tell_spared(&targets[i]);
@@ -322,9 +323,9 @@ static void tell_left(pid_t daemon, int64_t deadline)
 		count = group_count(daemon);
 	}
 	if (count)
-		complain("pid %ld has ended, but %zu of its process group still run%s: "
+		complain("pid %ld has exited, but %zu of its process group %s still running: "
 			 "--tree stops them too",
-			(long)daemon, count, count == 1 ? "s" : "");
+			(long)daemon, count, count == 1 ? "is" : "are");
 }
 
 static void target_kill(struct target *target)

@@ -159,7 +159,7 @@ enum step identity_resolve(const struct options *opt, struct identity *id)
 		return STEP_DONE;
 	if (colon && (opt->group || !colon[1] || colon == opt->user))
 		die_usage("'%s' is not of the form USER[:GROUP]%s", opt->user,
-			opt->group ? " beside -g" : "");
+			opt->group ? " when -g is given" : "");
 	if (colon)
 		group = colon + 1;
 	if (opt->user) {

@@ -35,7 +35,7 @@ static _Noreturn void die_running(const char *path, const struct owner *owner)
 			(long)owner->pid, path);
 	if (owner->state == PIDFILE_ORPHANED)
 		die(EXIT_RUNNING,
-			"already running (a child of pid %ld, which is gone, holds the lock of '%s')",
+			"already running (a child of pid %ld, which has exited, holds the lock of '%s')",
 			(long)owner->pid, path);
 	die(EXIT_RUNNING, "already running (%s)", owner_text(text, owner->pid));
 }
@@ -78,7 +78,7 @@ static void be_content(const char *path, const struct owner *owner, int64_t pati
 	char who[32], text[32];
 
 	if (owner->state == PIDFILE_CHANGING || owner->state == PIDFILE_STARTING)
-		die(EXIT_GAVE_UP, "gave up waiting: another start (%s) is not done after %s",
+		die(EXIT_GAVE_UP, "gave up waiting: another start (%s) has not finished after %s",
 			owner_text(who, owner->pid), seconds_text(text, patience));
 	if (!owner_doubt(owner))
 		exit(EXIT_UP);
@@ -103,7 +103,7 @@ void instance_settle(const struct instance *instance)
 		if (clock_read(CLOCK_MONOTONIC) >= instance->deadline)
 			die(EXIT_GAVE_UP, "gave up waiting: still running (%s) after %s",
 				owner_text(who, owner.pid), seconds_text(text, opt->wait));
-		verbose("waiting for the other to end (%s)", owner_text(who, owner.pid));
+		verbose("waiting for the other instance to exit (%s)", owner_text(who, owner.pid));
 		await_owner_end(instance, &owner);
 	}
 	verbose("nobody runs under pidfile '%s'", opt->pidfile);

@@ -85,7 +85,8 @@ void keeper_prepare_or_die(struct keeper *keeper, const struct options *opt)
 	if (keeper->program_fd == -1 && command_find(opt->program, program) == 0)
 		keeper->program_fd = open(program, O_PATH | O_CLOEXEC);
 	if (keeper->program_fd == -1)
-		die(EXIT_SETUP, "cannot find '%s', which is to keep '%s'", opt->program, opt->name);
+		die(EXIT_SETUP, "cannot find '%s', which --restart needs to supervise '%s'",
+			opt->program, opt->name);
 	while (opt->command[count])
 		count++;
 	keeper->argv = allocate_or_die(COMMAND + count + 1, sizeof *keeper->argv);
@@ -101,7 +102,7 @@ void keeper_prepare_or_die(struct keeper *keeper, const struct options *opt)
 	if (!waits_for_readiness(opt))
 		return;
 	if (pipe_close_on_exec(token) == -1 || write(token[1], "", 1) != 1)
-		die(EXIT_SETUP, "cannot make a pipe: %s", strerror(errno));
+		die(EXIT_SETUP, "cannot create a pipe: %s", strerror(errno));
 	close(token[1]);
 	keeper->token_fd = token[0];
 }
@@ -201,7 +202,7 @@ static void settle_in(struct keeping *k, char **argv)
 	else if (chroot(argv[ROOT]) == -1 || chdir("/") == -1 ||
 		 !enter_as(argv[DIRECTORY], change, uid) || command_find(*k->argv, k->path) != 0) {
 		kill(k->command, SIGKILL);
-		die(EXIT_SETUP, "cannot keep '%s': %s", *k->argv, strerror(errno));
+		die(EXIT_SETUP, "cannot supervise '%s': %s", *k->argv, strerror(errno));
 	}
 }
 

@@ -85,7 +85,7 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 	int channel[2];
 
 	if (pipe_close_on_exec(channel) == -1)
-		die(EXIT_SETUP, "cannot make the status channel: %s", strerror(errno));
+		die(EXIT_SETUP, "cannot create the status channel: %s", strerror(errno));
 	prepare_keep(plan);
 	fds_insert(&plan->keep, channel[1]);
 	plan->channel_fd = channel[1];

@@ -46,7 +46,7 @@ static void logger_start_or_die(const char *stream)
 	logger->status = -1;
 	logger->pid = 0;
 	if (pipe_close_on_exec(ends) == -1 || pipe_close_on_exec(born) == -1)
-		die(EXIT_SETUP, "cannot make a pipe to '%s': %s", stream, strerror(errno));
+		die(EXIT_SETUP, "cannot create a pipe to '%s': %s", stream, strerror(errno));
 	logger->fd = ends[1];
 	logger->group = fork();
 	if (logger->group == 0) {

@@ -106,7 +106,7 @@ static bool notify_bind_below(int fd, const char *root, const struct identity *i
 		(id->change && fchownat(directory_fd, name, id->uid, id->gid,
 				       AT_SYMLINK_NOFOLLOW) == -1) ||
 		fchmod(directory_fd, S_IRWXU | S_IXGRP | S_IXOTH) == -1)
-		die(EXIT_SETUP, "cannot make the notification socket '%s': %s", notify_path,
+		die(EXIT_SETUP, "cannot create the notification socket '%s': %s", notify_path,
 			strerror(errno));
 	close(directory_fd);
 	/* The daemon's name for it. */
@@ -182,7 +182,7 @@ int notify_open_or_die(const char *root, const struct identity *id)
 		!(notify_bind_file(fd, root ? root : "", id, &address) ||
 			bind_abstract(fd, &address)) ||
 		setenv("NOTIFY_SOCKET", address.sun_path, 1) == -1)
-		die(EXIT_SETUP, "cannot make the notification socket: %s", strerror(errno));
+		die(EXIT_SETUP, "cannot create the notification socket: %s", strerror(errno));
 	return fd;
 }
 
@@ -191,7 +191,7 @@ int notify_pipe_or_die(int *write_fd)
 	int ends[2];
 
 	if (pipe_close_on_exec(ends) == -1)
-		die(EXIT_SETUP, "cannot make the notification pipe: %s", strerror(errno));
+		die(EXIT_SETUP, "cannot create the notification pipe: %s", strerror(errno));
 	*write_fd = ends[1];
 	return ends[0];
 }

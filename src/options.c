@@ -15,11 +15,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { DEFAULT_UMASK = 022 };
+enum { LONGEST_NAME = 31 }; /* of a long option; a longer word is not close to any */
 
 enum {
 	OPTION_DEFAULT_SIGNAL = 256,
@@ -84,45 +86,46 @@ static const struct option long_options[] = {
 const char options_help[] =
 	"Usage: daemonize [option ...] [--] command [argument ...]\n"
 	"       daemonize --status | --stop | --signal SIG  [-p] FILE ...\n"
-	"Runs command as a daemon. Exit status 0 means that it is up.\n"
+	"Runs command as a daemon. Exit status 0 means that it was executed and, if\n"
+	"-s, --notify, --notify-fd or --ready was given, that it is ready.\n"
 	"\n"
 	"One instance:\n"
-	"  -p, --pidfile FILE         the PID, and a lock; a second start is refused\n"
-	"  -r, --refuse-if-running    where it runs already: exit 3 (the default)\n"
-	"      --ok-if-running        where it runs already: exit 0, in silence\n"
-	"  -w, --wait-if-running SEC  where it runs already: wait for its end (or inf)\n"
+	"  -p, --pidfile FILE         holds the PID and a lock; refuse a second start\n"
+	"  -r, --refuse-if-running    if already running: exit with 3 (the default)\n"
+	"      --ok-if-running        if already running: exit with 0, silently\n"
+	"  -w, --wait-if-running SEC  if already running: wait for it to exit (or inf)\n"
 	"  -l, --lock FILE            hold an flock(2) on FILE\n"
-	"Streams (default /dev/null) and file descriptors:\n"
+	"Streams (/dev/null by default) and file descriptors:\n"
 	"  -i, --stdin FILE           standard input; '-' keeps the caller's\n"
-	"  -o, --stdout FILE          standard output;  -e, --stderr FILE for errors\n"
-	"  -O, --output FILE          both;  '|command' in place of FILE pipes to it\n"
-	"  -a, --append, --truncate   add to logs (the default), or empty them first\n"
-	"  -k, --keep-fd LIST         leave these open: 3,5-7\n"
+	"  -o, --stdout FILE          standard output;  -e, --stderr FILE: errors\n"
+	"  -O, --output FILE          both;  '|command' instead of FILE: a pipe to it\n"
+	"  -a, --append, --truncate   append to logs (the default), or empty them first\n"
+	"  -k, --keep-fd LIST         keep these open: 3,5-7\n"
 	"State of the daemon:\n"
 	"  -c, --chdir DIR            working directory (/);  -R, --chroot DIR\n"
-	"  -u, --user USER[:GROUP]    and its groups;  -g, --group GROUP\n"
+	"  -u, --user USER[:GROUP]    with its groups;  -g, --group GROUP\n"
 	"  -m, --umask MODE           octal (022);  --no-core: no core dumps\n"
-	"  -E, --env NAME=VALUE       set in the environment; repeatable\n"
+	"  -E, --env NAME=VALUE       set an environment variable; repeatable\n"
 	"      --ignore-signal LIST, --default-signal LIST    HUP,USR1\n"
-	"  -f, --foreground           no fork, no setsid;  --restart SEC: run it again\n"
-	"Ready before exit 0:\n"
-	"  -s, --startsecs SEC        it must live that long\n"
-	"      --notify               it says READY=1;  --notify-fd N: a newline on fd N\n"
-	"      --ready COMMAND        COMMAND, tried again and again, exits with 0\n"
-	"  -t, --timeout SEC          at most that long (60; --stop: 10)\n"
-	"Control, of the daemon of each pidfile FILE:\n"
-	"      --status               running, dead (1), not running (3);  -v tells more\n"
-	"      --stop                 TERM, and wait;  --kill-after SEC: then KILL\n"
-	"      --signal SIG           send SIG;  with --stop: in place of TERM\n"
-	"      --tree                 with these two: to it and all that it has begun\n"
+	"  -f, --foreground           do not fork;  --restart SEC: restart after exit\n"
+	"Readiness:\n"
+	"  -s, --startsecs SEC        it must survive that long\n"
+	"      --notify               it sends READY=1;  --notify-fd N: newline on fd N\n"
+	"      --ready COMMAND        COMMAND, tried repeatedly, exits with 0\n"
+	"  -t, --timeout SEC          give up after that time (60; --stop: 10)\n"
+	"Control, for the daemon of each pidfile FILE:\n"
+	"      --status               running (0), dead (1), not running (3);  -v: more\n"
+	"      --stop                 send TERM and wait;  --kill-after SEC: then KILL\n"
+	"      --signal SIG           send SIG;  with --stop: instead of TERM\n"
+	"      --tree                 signal all its descendants and its session, too\n"
 	"  -P, --print-pid;  -v, --verbose;  -h, --help;  -V, --version\n"
 	"\n"
-	"Exit status: 0 up; 1 could not be set up; 2 usage; 3 already running; 4 died\n"
-	"  at start; 124 gave up waiting; 126 cannot be executed; 127 not found\n"
+	"Exit status: 0 started; 1 setup failed; 2 usage; 3 already running; 4 died\n"
+	"  at start; 124 timed out; 126 cannot be executed; 127 not found\n"
 	"Examples:\n"
-	"  daemonize -p app.pid -O app.log ./server --port 8080\n"
+	"  daemonize -s 1 -p app.pid -O app.log ./server --port 8080\n"
 	"  daemonize --ok-if-running -p /run/app.pid -u www -- /usr/local/bin/app\n"
-	"  daemonize -s 2 -p app.pid ./server && daemonize --stop -p app.pid\n";
+	"  daemonize --stop -p app.pid\n";
 
 static void options_keep_fds(struct options *opt, const char *list)
 {
@@ -136,7 +139,7 @@ static void options_keep_fds(struct options *opt, const char *list)
 			*dash++ = '\0';
 		if (!parse_number(word, 10, INT_MAX - 1, &first) ||
 			!parse_number(dash ? dash : word, 10, INT_MAX - 1, &last) || first > last)
-			die_usage("'%s' is no list of file descriptors like 3,5-7", list);
+			die_usage("invalid list of file descriptors: '%s' (such as 3,5-7)", list);
 		if (first <= STDERR_FILENO)
 			die_usage(
 				"file descriptors 0 to 2 are set with -i, -o and -e, not with -k '%s'",
@@ -162,7 +165,7 @@ static void options_signals(struct options *opt, const char *list, int (*change)
 	for (const char *rest = list; rest;) {
 		rest = parse_element(rest, word, sizeof word);
 		if (!parse_signal(word, &number))
-			die_usage("'%s' is no signal", *word ? word : list);
+			die_usage("unknown signal '%s'", *word ? word : list);
 		if (number == SIGKILL || number == SIGSTOP)
 			die_usage("signal %s can be neither ignored nor caught", word);
 		change(&opt->ignore, number);
@@ -182,7 +185,7 @@ static void options_umask(struct options *opt, const char *text)
 	unsigned long long value;
 
 	if (!parse_number(text, 8, 0777, &value))
-		die_usage("'%s' is no umask: octal, from 0 to 777", text);
+		die_usage("invalid umask: '%s' (octal, from 0 to 777)", text);
 	opt->umask = (mode_t)value;
 }
 
@@ -191,7 +194,7 @@ static int64_t duration_or_die(const char *text, bool may_be_endless)
 	int64_t duration;
 
 	if (!parse_duration(text, &duration) || (duration == NEVER && !may_be_endless))
-		die_usage("'%s' is no number of seconds", text);
+		die_usage("invalid number of seconds: '%s'", text);
 	return duration;
 }
 
@@ -206,7 +209,7 @@ static void options_notify_fd(struct options *opt, const char *text)
 	unsigned long long fd;
 
 	if (!parse_number(text, 10, INT_MAX, &fd) || fd <= STDERR_FILENO)
-		die_usage("'%s' is no file descriptor from 3 up", text);
+		die_usage("invalid file descriptor: '%s' (3 or higher)", text);
 	opt->notify_fd = (int)fd;
 }
 
@@ -218,7 +221,7 @@ static void options_signal(struct options *opt, const char *name)
 	if (parse_number(name, 10, 0, &none))
 		opt->signal = 0;
 	else if (!parse_signal(name, &opt->signal))
-		die_usage("'%s' is no signal", name);
+		die_usage("unknown signal '%s'", name);
 }
 
 static void options_mode(struct options *opt, enum mode mode, const char *signal_name)
@@ -226,7 +229,7 @@ static void options_mode(struct options *opt, enum mode mode, const char *signal
 	if (opt->mode == MODE_HELP || opt->mode == MODE_VERSION)
 		return;
 	if (opt->mode != MODE_START && (opt->mode == MODE_STATUS) != (mode == MODE_STATUS))
-		die_usage("%s", "--status excludes --stop and --signal");
+		die_usage("%s", "--status cannot be combined with --stop or --signal");
 	if (signal_name)
 		options_signal(opt, signal_name);
 	if (opt->mode != MODE_STOP) /* for which --signal only says how */
@@ -241,6 +244,49 @@ static void options_if_running(struct options *opt, enum if_running if_running)
 	opt->if_running_given = true;
 }
 
+/* How many letters to insert, delete or replace make one word the other (Levenshtein). */
+static size_t word_distance(const char *one, const char *other)
+{
+	size_t row[LONGEST_NAME + 1], length = strlen(other), before, above;
+
+	for (size_t i = 0; i <= length; i++)
+		row[i] = i;
+	for (; *one; one++) {
+		before = row[0]++;
+		for (size_t i = 1; i <= length; i++) {
+			above = row[i];
+			row[i] = (row[i - 1] < above ? row[i - 1] : above) + 1;
+			if (before + (*one != other[i - 1]) < row[i])
+				row[i] = before + (*one != other[i - 1]);
+			before = above;
+		}
+	}
+	return row[length];
+}
+
+/* Lists the options that the abbreviation could mean, or names the one that was mistyped. */
+static _Noreturn void die_unknown_long(const char *word)
+{
+	char name[LONGEST_NAME + 1], list[512] = "";
+	size_t length = strcspn(word, "="), size = 0, distance, nearest = 3;
+
+	snprintf(name, sizeof name, "%.*s", (int)length - 2, word + 2);
+	for (const struct option *option = long_options; option->name; option++)
+		if (*name && !strncmp(option->name, name, length - 2))
+			size += (size_t)snprintf(list + size, sizeof list - size, "%s--%s",
+				size ? ", " : "", option->name);
+	if (size)
+		die_usage("ambiguous option '%.*s': %s", (int)length, word, list);
+	for (const struct option *option = long_options; option->name; option++) {
+		distance = word_distance(name, option->name);
+		if (distance < nearest && 3 * distance <= strlen(option->name)) {
+			nearest = distance;
+			snprintf(list, sizeof list, " (did you mean '--%s'?)", option->name);
+		}
+	}
+	die_usage("unknown option '%.*s'%s", (int)length, word, list);
+}
+
 /* What getopt_long could not make sense of, named as the user typed it. */
 static _Noreturn void die_unknown(int result, const char *word)
 {
@@ -253,7 +299,7 @@ static _Noreturn void die_unknown(int result, const char *word)
 	if (is_long && optopt)
 		die_usage("option '%.*s' takes no argument", (int)strcspn(word, "="), word);
 	if (is_long)
-		die_usage("unknown or ambiguous option '%s'", word);
+		die_unknown_long(word);
 	die_usage("unknown option '-%c'", optopt);
 }
 
@@ -356,21 +402,22 @@ static void options_check_start(const struct options *opt)
 			die_usage("a daemon has one pidfile, not '%s' and '%s'", opt->pidfiles[i],
 				opt->pidfile);
 	if (opt->if_running_given && !opt->pidfile && !opt->lockfile)
-		die_usage("%s", "-r, -w and --ok-if-running need -p or -l, to know what runs");
+		die_usage("%s", "-r, -w and --ok-if-running need -p or -l to tell what is running");
 	if (opt->foreground && waits_for_readiness(opt))
 		die_usage("%s",
-			"with -f nobody stays to wait for -s, --notify, --notify-fd or --ready");
+			"-f leaves no process to wait for -s, --notify, --notify-fd or --ready");
 	if (opt->timeout >= 0 && opt->timeout < opt->startsecs)
-		die_usage("%s", "the time of -t is over before that of -s");
+		die_usage("%s", "the time of -t is shorter than that of -s");
 	if (opt->notify + (opt->notify_fd != -1) + (opt->ready != NULL) > 1)
-		die_usage("%s", "--notify, --notify-fd and --ready exclude each other");
+		die_usage("%s", "--notify, --notify-fd and --ready are mutually exclusive");
 	if (opt->ready && !opt->ready[strspn(opt->ready, " \t\n")])
-		die_usage("'%s' names no command", opt->ready);
+		die_usage("no command in '%s'", opt->ready);
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
 		if (is_logger(opt, i) && !opt->stream[i][strspn(opt->stream[i], "| \t")])
-			die_usage("'%s' names no command", opt->stream[i]);
+			die_usage("no command in '%s'", opt->stream[i]);
 	if (fds_hold(&opt->keep, opt->notify_fd))
-		die_usage("file descriptor %d is for --notify-fd, not for -k", opt->notify_fd);
+		die_usage("file descriptor %d is the one of --notify-fd: -k cannot keep it",
+			opt->notify_fd);
 	if (opt->missing_fd != -1)
 		die(EXIT_SETUP, "cannot keep file descriptor %d: it is not open", opt->missing_fd);
 }
@@ -386,7 +433,7 @@ static void options_check(const struct options *opt)
 	if (opt->timeout >= 0 && opt->mode == MODE_START && !waits_for_readiness(opt))
 		die_usage("%s", "-t needs -s, --notify, --notify-fd, --ready or --stop");
 	if (opt->mode == MODE_SIGNAL && opt->signal == 0)
-		die_usage("%s", "'0' is no signal, except for --stop, which then only waits");
+		die_usage("%s", "signal 0 needs --stop, which then only waits");
 	if (opt->kill_after >= 0 && opt->mode != MODE_STOP)
 		die_usage("%s", "--kill-after needs --stop");
 	if (opt->tree && opt->mode != MODE_STOP && opt->mode != MODE_SIGNAL)

@@ -110,7 +110,7 @@ void path_writable_or_die(const char *what, const char *path)
 		if (lstat(path, &status) == 0)
 			return; /* a symbolic link to what is not there yet: open(2) will tell */
 		if (error == ENOENT)
-			die(EXIT_SETUP, "cannot open %s '%s': no directory '%s'", what, path,
+			die(EXIT_SETUP, "cannot open %s '%s': no such directory '%s'", what, path,
 				parent);
 		errno = error;
 	}

@@ -15,7 +15,9 @@
 #include "streams.h"
 #include "system.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -150,26 +152,63 @@ static enum verdict await_ready(struct readiness *r, const sigset_t *mask)
 	return verdict;
 }
 
+/* An argument that names a file in the caller's directory, and none in the daemon's. */
+static const char *misplaced_argument(const struct options *opt)
+{
+	const char *directory = opt->directory ? opt->directory : "/", *name;
+	char there[PATH_MAX];
+
+	for (char **word = opt->command + 1; *word && !opt->root; word++) {
+		name = strchr(*word, '=') ? strchr(*word, '=') + 1 : *word; /* --config=app.conf */
+		if (*name != '/' && access(name, F_OK) == 0 &&
+			snprintf(there, sizeof there, "%s/%s", directory, name) <
+				(int)sizeof there &&
+			access(there, F_OK) == -1 && errno == ENOENT)
+			return name;
+	}
+	return NULL;
+}
+
+/* What may help one whose command has died. */
+static void hint_at_cure(const struct readiness *r, char *hint, size_t size)
+{
+	const struct options *opt = r->opt;
+	const bool failed = r->death.si_code != CLD_EXITED || r->death.si_status != 0;
+	const char *name = failed ? misplaced_argument(opt) : NULL;
+
+	if (!failed && r->death.si_pid && r->waited < AT_ONCE)
+		snprintf(hint, size,
+			"; it seems to put itself in the background: use its option for the "
+			"foreground");
+	else if (name)
+		snprintf(hint, size,
+			"; relative arguments such as '%s' are resolved in '%s': "
+			"use -c .",
+			name, opt->directory ? opt->directory : "/");
+	else if (!opt->stream[STDERR_FILENO])
+		snprintf(hint, size, "; its %s was discarded: use -O FILE",
+			opt->stream[STDOUT_FILENO] ? "standard error" : "output");
+}
+
 /* "exited with status 1 after 0.03 s", and what is known of the reason. */
 static void complain_of_death(const struct readiness *r)
 {
-	static const char hint[] =
-		": it seems to put itself in the background; tell it to stay in the foreground";
 	const char *name = r->opt->name;
+	char hint[PATH_MAX + 64] = "";
 	char text[32], error[128] = "";
 	const char *after = seconds_text(text, r->waited);
 	const int status = r->death.si_status;
 
 	if (r->notice.error)
 		snprintf(error, sizeof error, " (%s)", strerror(r->notice.error));
+	hint_at_cure(r, hint, sizeof hint);
 	if (r->death.si_pid == 0)
-		complain("%s ended after %s%s", name, after, error);
+		complain("%s ended after %s%s%s", name, after, error, hint);
 	else if (r->death.si_code != CLD_EXITED)
-		complain("%s was killed by signal %d (%s) after %s%s", name, status,
-			signal_name(status), after, error);
+		complain("%s was killed by signal %d (%s) after %s%s%s", name, status,
+			signal_name(status), after, error, hint);
 	else
-		complain("%s exited with status %d after %s%s%s", name, status, after, error,
-			status == 0 && r->waited < AT_ONCE ? hint : "");
+		complain("%s exited with status %d after %s%s%s", name, status, after, error, hint);
 }
 
 static void complain_of(const struct readiness *r, enum verdict verdict)
@@ -179,7 +218,7 @@ static void complain_of(const struct readiness *r, enum verdict verdict)
 	char text[32], left[64] = "";
 
 	if (!r->ended)
-		snprintf(left, sizeof left, ", and pid %ld cannot be ended",
+		snprintf(left, sizeof left, ", and pid %ld cannot be terminated",
 			(long)r->family->daemon);
 
 	switch (verdict) {
@@ -193,13 +232,12 @@ static void complain_of(const struct readiness *r, enum verdict verdict)
 			(int)interrupted_by, signal_name((int)interrupted_by), name, left);
 		break;
 	case CLOSED:
-		complain("%s closed file descriptor %d without having said that it is ready%s",
-			name, r->opt->notify_fd, left);
+		complain("%s closed file descriptor %d without reporting that it is ready%s", name,
+			r->opt->notify_fd, left);
 		break;
 	case ANOTHER_MAIN:
-		complain(
-			"%s names another process as its main one (MAINPID=%ld): tell it to stay in "
-			"the foreground%s",
+		complain("%s named another main process (MAINPID=%ld): use its option for "
+			 "the foreground%s",
 			name, (long)r->notice.main_pid, left);
 		break;
 	case WAITING:

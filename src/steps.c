@@ -24,7 +24,7 @@ static const struct {
 	[STEP_CHANNEL] = {OF_NOTHING, "hear from the daemon", NULL, NULL},
 	[STEP_FORK] = {OF_NOTHING, "fork", NULL, NULL},
 	[STEP_PID_NAMESPACE] = {OF_NOTHING, "fork",
-		"children are in another PID namespace; unshare(1) has --fork for that", NULL},
+		"children are in another PID namespace; unshare(1) needs --fork", NULL},
 	[STEP_SESSION] = {OF_NOTHING, "start a session", NULL,
 		"left the caller's session and terminal (setsid)"},
 	[STEP_FORK_AGAIN] = {OF_NOTHING, "fork a second time", NULL,
@@ -34,7 +34,7 @@ static const struct {
 	[STEP_STREAMS] = {OF_NOTHING, "redirect the standard streams", NULL,
 		"redirected standard input, output and error"},
 	[STEP_CLOSE] = {OF_NOTHING, "close the inherited file descriptors", NULL,
-		"closed all other file descriptors but those to keep"},
+		"closed all file descriptors except those to keep"},
 	[STEP_PIDFILE_OPEN] = {OF_PIDFILE, "open pidfile", NULL, NULL},
 	[STEP_PIDFILE_SYMLINK] = {OF_PIDFILE, "use pidfile", "it is a symbolic link", NULL},
 	[STEP_PIDFILE_TYPE] = {OF_PIDFILE, "use pidfile", "it is not a regular file", NULL},
@@ -45,21 +45,21 @@ static const struct {
 	[STEP_PIDFILE_LOST] = {OF_PIDFILE, "lock pidfile", NULL, NULL},
 	[STEP_PIDFILE_REPLACE] = {OF_PIDFILE, "replace pidfile", NULL, NULL},
 	[STEP_PIDFILE_WRITE] = {OF_PIDFILE, "write pidfile", NULL,
-		"took the lock of, and wrote the PID into, pidfile"},
+		"locked, and wrote the PID to, pidfile"},
 	[STEP_TRUNCATE] = {OF_NOTHING, "truncate the logs", NULL, "truncated the logs"},
 	[STEP_CHROOT] = {OF_CHROOT, "change the root directory to", NULL,
 		"changed the root directory to"},
 	[STEP_CHDIR] = {OF_CHDIR, "change to directory", NULL, "changed the working directory to"},
-	[STEP_CORE] = {OF_NOTHING, "forbid core dumps", NULL, "forbade core dumps"},
+	[STEP_CORE] = {OF_NOTHING, "disable core dumps", NULL, "disabled core dumps"},
 	[STEP_GROUPS] = {OF_USER, "set the supplementary groups of", NULL, NULL},
 	[STEP_GROUP] = {OF_USER, "set the group of", NULL, NULL},
 	[STEP_USER] = {OF_USER, "become user", NULL, "set groups and group, and became user"},
-	[STEP_REGAIN] = {OF_USER, "become user", "root's privileges could be taken back",
-		"made sure that root's privileges are out of reach of user"},
+	[STEP_REGAIN] = {OF_USER, "become user", "root's privileges could be regained",
+		"verified that root's privileges cannot be regained by user"},
 	[STEP_SIGNALS] = {OF_NOTHING, "reset the signals", NULL,
 		"reset signal dispositions and mask"},
-	[STEP_FORK_COMMAND] = {OF_COMMAND, "fork for", NULL, "forked, to keep"},
-	[STEP_KEEPER] = {OF_COMMAND, "keep", NULL, NULL},
+	[STEP_FORK_COMMAND] = {OF_COMMAND, "fork for", NULL, "forked, to supervise"},
+	[STEP_KEEPER] = {OF_COMMAND, "supervise", NULL, NULL},
 	[STEP_FIND] = {OF_COMMAND, "find", "command not found", NULL},
 	[STEP_EXEC] = {OF_COMMAND, "execute", NULL, NULL},
 };
@@ -112,6 +112,10 @@ _Noreturn void die_of_step(const struct objects *objects, enum step step, int er
 
 	if (step == STEP_EXEC && error == ENOENT)
 		die_without_interpreter(objects);
+	if (step == STEP_FIND && strpbrk(objects->command, " \t\n"))
+		die(EXIT_NOT_FOUND,
+			"cannot find '%s': command not found; to run a shell command line, use sh -c",
+			objects->command);
 	if (object)
 		die(step_status(step), "cannot %s '%s': %s", steps[step].verb, object,
 			step_why(step, error));

@@ -59,7 +59,7 @@ static int stream_open_or_die(const struct options *opt, int number, bool create
 		die(EXIT_SETUP, "cannot open '%s': with -u, %s must not be a symbolic link", path,
 			output ? "a log" : "standard input");
 	if (fd == -1 && errno == ENXIO && stat(path, status) == 0 && S_ISFIFO(status->st_mode))
-		die(EXIT_SETUP, "cannot open '%s': nobody has the FIFO open for reading", path);
+		die(EXIT_SETUP, "cannot open '%s': no process has the FIFO open for reading", path);
 	if (fd == -1 || fstat(fd, status) == -1 || fcntl(fd, F_SETFL, flags & O_APPEND) == -1)
 		die(EXIT_SETUP, "cannot open '%s': %s", path, strerror(errno));
 	if (S_ISDIR(status->st_mode))

@@ -183,7 +183,7 @@ container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@";
 	need unshare
 	for options in "-p app.pid -O app.log" "--ok-if-running -l app.lock" "-P --notify"; do
 		# shellcheck disable=SC2086 # options
-		fails 1 "daemonize: cannot detach: this is the first process of a PID namespace, which ends with it: use -f" \
+		fails 1 "daemonize: cannot detach: this is the first process of a PID namespace, which ends with it; use -f" \
 			"${new_container[@]}" "$T/bin/daemonize" $options target dump "$report"
 	done
 	for file in app.pid app.log app.lock "$report"; do

@@ -754,9 +754,9 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 @test "--stop --signal of a number that is none is a usage error, and so is --signal 0 alone" {
 	up
 	for name in NOSUCH -1 65; do
-		wrong "'$name' is no signal." --stop --signal "$name" -p "$T/app.pid"
+		wrong "unknown signal '$name'." --stop --signal "$name" -p "$T/app.pid"
 	done
-	wrong "'0' is no signal, except for --stop, which then only waits." --signal 0 -p "$T/app.pid"
+	wrong "signal 0 needs --stop, which then only waits." --signal 0 -p "$T/app.pid"
 	lives "$pid"
 }
 
@@ -859,7 +859,7 @@ spared() {
 	for mode in 664 646 666; do
 		echo "$other" >"$T/app.pid"
 		chmod $mode "$T/app.pid"
-		spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed*"
+		spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' cannot be trusted*"
 	done
 }
 
@@ -868,7 +868,7 @@ spared() {
 	bystander
 	echo "$other" >"$T/app.pid"
 	chown nobody "$T/app.pid"
-	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed*"
+	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' cannot be trusted*"
 }
 
 @test "a pidfile with a time in the future is not believed without its lock" {
@@ -876,7 +876,7 @@ spared() {
 	for time in '+10 minutes' '2400-01-01'; do
 		echo "$other" >"$T/app.pid"
 		touch -d "$time" "$T/app.pid"
-		spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed: its time is in the future"
+		spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' cannot be trusted: its time is in the future"
 		fails 3 "daemonize: already running (pid $other); if that is another process, remove '$T/app.pid': its time is in the future" \
 			daemonize -p "$T/app.pid" true
 	done
@@ -938,13 +938,13 @@ spared() {
 	up
 	ended_by_kill "$pid"
 	holder lock "$T/app.pid"
-	spared 1 "daemonize: cannot signal the daemon of '$T/app.pid': pid $other has the pidfile locked, and is none"
+	spared 1 "daemonize: cannot signal the daemon of '$T/app.pid': pid $other holds the lock but is not a daemonize daemon"
 }
 
 @test "who holds the write lock and has its number in the file is not signalled" {
 	holder lock "$T/app.pid"
 	echo "$other" >"$T/app.pid"
-	spared 1 "daemonize: cannot signal the daemon of '$T/app.pid': pid $other has the pidfile locked, and is none"
+	spared 1 "daemonize: cannot signal the daemon of '$T/app.pid': pid $other holds the lock but is not a daemonize daemon"
 }
 
 # as_stranger FUNCTION...: what this starts with "target" belongs to nobody.
@@ -962,7 +962,7 @@ as_stranger() {
 	up
 	ended_by_kill "$pid"
 	as_stranger holder readlock "$T/app.pid"
-	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' is not to be believed*"
+	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' cannot be trusted*"
 }
 
 # bats test_tags=needs:proc
@@ -1057,13 +1057,13 @@ at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 not_its_daemon() {
 	for verb in '--signal KILL' '--stop --kill-after 0 -t 0'; do
 		# shellcheck disable=SC2086 # words
-		fails 1 "daemonize: cannot signal pid $1: '$T/app.pid' is not to be believed: the process that took its lock does not hold it" \
+		fails 1 "daemonize: cannot signal pid $1: '$T/app.pid' cannot be trusted: the process that took its lock does not hold it" \
 			daemonize $verb -p "$T/app.pid"
 	done
-	fails 4 "daemonize: the daemon of '$T/app.pid' is gone (pid $1), but a child of it holds its lock" \
+	fails 4 "daemonize: the daemon of '$T/app.pid' (pid $1) has exited, but a child of it holds its lock" \
 		daemonize --status -p "$T/app.pid"
 	for option in -r --ok-if-running; do
-		fails 3 "daemonize: already running (a child of pid $1, which is gone, holds the lock of '$T/app.pid')" \
+		fails 3 "daemonize: already running (a child of pid $1, which has exited, holds the lock of '$T/app.pid')" \
 			daemonize $option -p "$T/app.pid" true
 	done
 }
@@ -1495,19 +1495,19 @@ wrong() { fails 2 "daemonize: $1 Try 'daemonize --help'." daemonize "${@:2}"; }
 	wrong "*need a pidfile." --stop -l "$T/app.lock"
 }
 
-@test "--status excludes --stop and --signal" {
+@test "--status cannot be combined with --stop or --signal" {
 	up
-	wrong "*excludes*" --stop --status -p "$T/app.pid"
-	wrong "*excludes*" --status --stop -p "$T/app.pid"
-	wrong "*excludes*" --signal HUP --status -p "$T/app.pid"
+	wrong "*cannot be combined*" --stop --status -p "$T/app.pid"
+	wrong "*cannot be combined*" --status --stop -p "$T/app.pid"
+	wrong "*cannot be combined*" --signal HUP --status -p "$T/app.pid"
 	lives "$pid"
 }
 
 @test "--stop -t and --kill-after take a number of seconds" {
 	up
 	for seconds in -1 x 5m; do
-		wrong "'$seconds' is no number of seconds." --stop -t $seconds -p "$T/app.pid"
-		wrong "'$seconds' is no number of seconds." --stop --kill-after $seconds -p "$T/app.pid"
+		wrong "invalid number of seconds: '$seconds'." --stop -t $seconds -p "$T/app.pid"
+		wrong "invalid number of seconds: '$seconds'." --stop --kill-after $seconds -p "$T/app.pid"
 	done
 	lives "$pid"
 }

@@ -247,7 +247,7 @@ runs() {
 @test "a caller whose children are in another PID namespace is told that it cannot start there" {
 	need_root
 	need unshare
-	fails 1 "daemonize: cannot fork: children are in another PID namespace; unshare(1) has --fork for that" \
+	fails 1 "daemonize: cannot fork: children are in another PID namespace; unshare(1) needs --fork" \
 		unshare --pid -- daemonize -p app.pid target dump "$report"
 	[ ! -e app.pid ]
 	nothing_runs

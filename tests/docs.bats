@@ -200,7 +200,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 		start_world
 		write_app "$home/app" 'sleep 1.5' 'exit 9'
 		try 4 'daemonize -s 2 -p app.pid ./app'
-		expect "$stderr" "daemonize: ./app exited with status 9 after 1.* s"
+		expect "$stderr" "daemonize: ./app exited with status 9 after 1.* s*"
 		write_app "$home/app" 'exec sleep 60'
 		try 0 'daemonize -s 2 -p app.pid ./app'
 		is_up "$home/app.pid" 'sleep 60'

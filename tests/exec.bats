@@ -247,6 +247,15 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 	cannot_run 127 "*nosuch/command'*" nosuch/command
 }
 
+@test "a shell command line in place of a command is told about sh -c" {
+	for line in 'echo hello' './server --port 80' "$T/bin/target dump" $'target\tdump'; do
+		cannot_run 127 "cannot find '*': command not found; to run a shell command line, use sh -c" "$line"
+	done
+	program "$T/bin/my server" '#!/bin/sh' 'echo >"$DAEMONIZE_TEST/pub/ran"'
+	daemonize 'my server'
+	wait_until 10 test -e pub/ran
+}
+
 @test "a path through a file is an error that says so" {
 	cannot_run 126 "*'$T/bin/target/x'*Not a directory" "$T/bin/target/x"
 }

@@ -118,15 +118,15 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 
 @test "a pipe that cannot be had, for the status, for a logger or for readiness, is told" {
 	none=('inject=pipe2,pipe:error=EMFILE:when=1')
-	cannot 1 "cannot make the status channel: Too many open files" "${none[@]}" -- daemonize true
-	cannot 1 "cannot make a pipe to '|cat': Too many open files" "${none[@]}" -- daemonize -o '|cat' true
-	cannot 1 "cannot make the notification pipe: Too many open files" "${none[@]}" -- daemonize --notify-fd 5 true
+	cannot 1 "cannot create the status channel: Too many open files" "${none[@]}" -- daemonize true
+	cannot 1 "cannot create a pipe to '|cat': Too many open files" "${none[@]}" -- daemonize -o '|cat' true
+	cannot 1 "cannot create the notification pipe: Too many open files" "${none[@]}" -- daemonize --notify-fd 5 true
 }
 
 @test "a socket for --notify that cannot be had is told" {
-	cannot 1 "cannot make the notification socket: Too many open files" inject=socket:error=EMFILE -- daemonize --notify true
+	cannot 1 "cannot create the notification socket: Too many open files" inject=socket:error=EMFILE -- daemonize --notify true
 	nth=$(nth fcntl 'socket:.*F_SETFD\|UNIX.*F_SETFD' daemonize --notify -t 0.1 sleep 5)
-	cannot 1 "cannot make the notification socket: Bad file descriptor" "inject=fcntl:error=EBADF:when=$nth" -- \
+	cannot 1 "cannot create the notification socket: Bad file descriptor" "inject=fcntl:error=EBADF:when=$nth" -- \
 		daemonize --notify true
 }
 
@@ -383,7 +383,7 @@ fd_below_10() {
 	grep -q EACCES trace
 	touch -d '-1 hour' app.pid
 	expect "$(faulty inject=openat,open:error=EACCES -- daemonize --status -p app.pid)" "running (pid $pid)"
-	fails 1 "daemonize: cannot signal pid $pid: 'app.pid' is not to be believed: that process is younger, or gone" \
+	fails 1 "daemonize: cannot signal pid $pid: 'app.pid' cannot be trusted: that process is younger, or gone" \
 		faulty inject=openat,open:error=EACCES -- daemonize --signal KILL -p app.pid
 	alive "$pid"
 }
@@ -614,11 +614,11 @@ has_the_lock() {
 	content() { faketime -f '+0 x30' "$T/bin/daemonize" --ok-if-running -p "$T/app.pid" true; }
 	stuck inject=chdir -p "$T/app.pid"
 	halted chdir
-	fails 124 "daemonize: gave up waiting: another start (pid $(<app.pid)) is not done after 60.00 s" content
+	fails 124 "daemonize: gave up waiting: another start (pid $(<app.pid)) has not finished after 60.00 s" content
 	rm app.pid
 	target lock app.pid locked 3>&- &
 	wait_until 10 test -e locked
-	fails 124 "daemonize: gave up waiting: another start (pid $!) is not done after 60.00 s" content
+	fails 124 "daemonize: gave up waiting: another start (pid $!) has not finished after 60.00 s" content
 }
 
 @test "a daemon whose launcher has been killed goes on, though nobody hears what it says" {
@@ -889,7 +889,7 @@ loses() {
 	slow inject=setsid -v -w 60 -p "$T/app.pid" "$@"
 	halted setsid
 	daemonize -p app.pid sleep 600
-	wait_until 10 grep -q "waiting for the other to end" "$T/said"
+	wait_until 10 grep -q "waiting for the other instance to exit" "$T/said"
 }
 
 @test "a start that has lost a race and waits starts when the winner has ended" {
@@ -1046,8 +1046,8 @@ guarded() {
 }
 
 @test "a socket for --notify that can be had nowhere is told" {
-	cannot 1 "cannot make the notification socket: Permission denied" inject=bind:error=EACCES -- daemonize --notify true
-	cannot 1 "cannot make the notification socket: *" inject=bind:error=EINVAL \
+	cannot 1 "cannot create the notification socket: Permission denied" inject=bind:error=EACCES -- daemonize --notify true
+	cannot 1 "cannot create the notification socket: *" inject=bind:error=EINVAL \
 		inject=mkdir,mkdirat:error=ENOSPC -- daemonize --notify true
 	rmdir "/tmp/daemonize-$(id -u)" || true # unless others use it
 }
@@ -1057,7 +1057,7 @@ guarded() {
 		! is_root && [ $call = fchownat ] && continue
 		user=()
 		! is_root || user=(-u nobody)
-		cannot 1 "cannot make the notification socket '*/daemonize.*/notify': Operation not permitted" \
+		cannot 1 "cannot create the notification socket '*/daemonize.*/notify': Operation not permitted" \
 			"inject=$call:error=EPERM" trace=all -- daemonize --notify "${user[@]}" true
 		[[ $stderr =~ \'(/.*)/notify\' ]]
 		[ ! -e "${BASH_REMATCH[1]}" ]

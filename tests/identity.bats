@@ -149,7 +149,7 @@ refused_as_nobody() {
 	need setpriv
 	# keeping CAPABILITIES OPTION...: a caller who is not root, and yet may become anybody.
 	keeping() {
-		fails 1 "daemonize: cannot become user *: root's privileges could be taken back" \
+		fails 1 "daemonize: cannot become user *: root's privileges could be regained" \
 			setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps="$1" --ambient-caps="$1" \
 			daemonize "${@:2}" target dump "$report"
 	}
@@ -392,7 +392,7 @@ without_override() {
 }
 
 @test "two groups are a usage error" {
-	fails 2 "daemonize: 'root:root' is not of the form USER?:GROUP? beside -g. Try*" \
+	fails 2 "daemonize: 'root:root' is not of the form USER?:GROUP? when -g is given. Try*" \
 		daemonize -u root:root -g "$(id -g)" target dump "$report"
 	nothing_runs
 }

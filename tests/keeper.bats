@@ -425,16 +425,16 @@ endless='while :; do sleep 0.1; done'
 @test "with -v, the fork of the command is told once, and MAINPID= is right" {
 	daemonize -v --notify -t 60 --restart 1 sh -c 'target send MAINPID=$$; exec target notify READY=1 '"$report" 2>said
 	reported "$report"
-	expect "$(grep -c "daemonize: forked, to keep 'sh'" said)" 1
+	expect "$(grep -c "daemonize: forked, to supervise 'sh'" said)" 1
 	grep -q 'daemonize: reset signal dispositions and mask' said
 	daemonize -v -f --restart 1 sh -c 'kill $PPID' 2>said || true
-	expect "$(grep -c "daemonize: forked, to keep 'sh'" said)" 1
+	expect "$(grep -c "daemonize: forked, to supervise 'sh'" said)" 1
 }
 
 # bats test_tags=needs:proc,needs:subreaper
 @test "MAINPID= of the keeper is another's" {
 	run -4 daemonize --notify -t 60 -p app.pid --restart 1 sh -c 'target send MAINPID=$PPID; exec sleep 600'
-	expect "$output" "daemonize: sh names another process as its main one (MAINPID=*"
+	expect "$output" "daemonize: sh named another main process (MAINPID=*"
 	nothing_runs
 }
 
@@ -485,16 +485,16 @@ endless='while :; do sleep 0.1; done'
 # bats test_tags=needs:proc,needs:native,no-valgrind
 @test "a start that cannot fork for its command, or not execute the keeper, says so and leaves nothing" {
 	need strace
-	fails 1 "daemonize: cannot keep 'sleep': Permission denied" strace -f -qq -o /dev/null \
+	fails 1 "daemonize: cannot supervise 'sleep': Permission denied" strace -f -qq -o /dev/null \
 		-e inject=execveat:error=EACCES daemonize -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
-	fails 1 "daemonize: cannot keep 'sleep': Permission denied" strace -qq -o /dev/null \
+	fails 1 "daemonize: cannot supervise 'sleep': Permission denied" strace -qq -o /dev/null \
 		-e inject=execveat:error=EACCES daemonize -f -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
 	fails 1 "daemonize: cannot fork for 'sleep': Resource temporarily unavailable" strace -qq -o /dev/null \
 		-e inject=clone,?fork:error=EAGAIN daemonize -f -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
-	fails 1 "daemonize: cannot make a pipe: Too many open files in system" strace -qq -o /dev/null \
+	fails 1 "daemonize: cannot create a pipe: Too many open files in system" strace -qq -o /dev/null \
 		-e inject=pipe2:error=ENFILE daemonize -s 1 -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
 	nothing_runs
@@ -522,7 +522,7 @@ endless='while :; do sleep 0.1; done'
 	wait_until 10 lines 2 runs
 	daemonize --stop -p app.pid
 	run -1 timeout 20 "${hidden[@]}" nosuch "$T/bin/daemonize" -f -p app.pid --restart 0.1 true
-	expect "$output" "*daemonize: cannot find 'nosuch', which is to keep 'true'"
+	expect "$output" "*daemonize: cannot find 'nosuch', which --restart needs to supervise 'true'"
 	[ ! -e app.pid ]
 }
 
@@ -534,7 +534,7 @@ endless='while :; do sleep 0.1; done'
 	cc -static -o new/bin/target "$BATS_TEST_DIRNAME/target.c"
 	run -1 strace -qq -o /dev/null -e inject=chroot:error=EPERM \
 		daemonize -f -R new -O - --restart 1 target dump /report
-	expect "$output" "daemonize: cannot keep 'target': Operation not permitted"
+	expect "$output" "daemonize: cannot supervise 'target': Operation not permitted"
 	wait_until 10 nothing_runs
 }
 

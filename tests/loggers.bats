@@ -201,7 +201,7 @@ soon='@(at once|before the daemon was up)'
 
 @test "a pipe to nothing is a usage error" {
 	for nothing in '|' '|  '; do
-		fails 2 "daemonize: '$nothing' names no command*" daemonize -o "$nothing" -- sleep 60
+		fails 2 "daemonize: no command in '$nothing'*" daemonize -o "$nothing" -- sleep 60
 	done
 }
 

@@ -39,6 +39,19 @@ each_misused() {
 
 @test "an unknown long option is named" { misuse "*'--nosuch'*" --nosuch target dump "$report"; }
 @test "an unknown long option with a value is named" { misuse "*--nosuch*" --nosuch=x target dump "$report"; }
+@test "a long option that is mistyped is told its nearest, if one is near" {
+	for word in nofity=notify pid-file=pidfile restat=restart lok=lock signals=signal notifyf=notify; do
+		misuse "unknown option '--${word%=*}' (did you mean '--${word#*=}'?)." "--${word%=*}=5" target dump "$report"
+	done
+	for word in nosuch log env-file x "$(printf 'o%.0s' {1..5000})"; do
+		misuse "unknown option '--$word'." "--$word" target dump "$report"
+	done
+	misuse "unknown option '--'." --=x target dump "$report"
+}
+@test "an ambiguous abbreviation is told what it could be" {
+	misuse "ambiguous option '--no': --no-core, --notify, --notify-fd." --no target dump "$report"
+	misuse "ambiguous option '--std': --stderr, --stdin, --stdout." --std=log target dump "$report"
+}
 @test "an unknown short option is named" { misuse "*-X*" -X target dump "$report"; }
 @test "an unknown short option in a bundle is named" {
 	misuse "*'-X'*" -aX target dump "$report"
@@ -111,8 +124,8 @@ each_misused() {
 }
 
 @test "a time to be ready that is over before the daemon has lived long enough is a usage error" {
-	misuse "the time of -t is over before that of -s." -s 2 -t 1 -p app.pid -o log target dump "$report"
-	misuse "the time of -t is over before that of -s." -t 0.09 -s 0.1 --notify target dump "$report"
+	misuse "the time of -t is shorter than that of -s." -s 2 -t 1 -p app.pid -o log target dump "$report"
+	misuse "the time of -t is shorter than that of -s." -t 0.09 -s 0.1 --notify target dump "$report"
 	start -s 0.1 -t 0.1
 }
 

@@ -246,7 +246,7 @@ in_the_dark() {
 	echo "$held" >app.pid
 	target readlock app.pid "$report" &
 	reported "$report"
-	in_the_dark 1 "daemonize: cannot signal pid $!: 'app.pid' is not to be believed: a process that it does not name has locked it" \
+	in_the_dark 1 "daemonize: cannot signal pid $!: 'app.pid' cannot be trusted: a process that it does not name has locked it" \
 		daemonize --stop -p app.pid
 	alive $!
 }
@@ -436,7 +436,7 @@ hands_off() {
 	cp bin/target app
 	for option in "-p app" "-p ./app" "-O app" "--truncate -e $T/app"; do
 		# shellcheck disable=SC2086 # an option and its value
-		fails 2 "daemonize: '*app' is the command. *" daemonize $option ./app dump "$report"
+		fails 2 "daemonize: cannot write to '*app': it is the command. *" daemonize $option ./app dump "$report"
 	done
 	cmp app bin/target
 }
@@ -444,8 +444,8 @@ hands_off() {
 @test "so is one that is the command inside of -R" {
 	mkdir -p root/bin
 	cp bin/target root/bin/app
-	fails 2 "daemonize: '*app' is the command. *" daemonize -R root -p "$T/root/bin/app" /bin/app dump "$report"
-	fails 2 "daemonize: '*app' is the command. *" daemonize -R root -O root/bin/app /bin/app dump "$report"
+	fails 2 "daemonize: cannot write to '*app': it is the command. *" daemonize -R root -p "$T/root/bin/app" /bin/app dump "$report"
+	fails 2 "daemonize: cannot write to '*app': it is the command. *" daemonize -R root -O root/bin/app /bin/app dump "$report"
 	cmp root/bin/app bin/target
 }
 
@@ -1039,7 +1039,7 @@ rotated_meanwhile() {
 
 @test "-w tells at once of a log that cannot be opened, not after the wait" {
 	start -p app.pid
-	fails 1 "daemonize: cannot open log 'nosuch/log': no directory 'nosuch'" \
+	fails 1 "daemonize: cannot open log 'nosuch/log': no such directory 'nosuch'" \
 		timeout 10 daemonize -w inf -p app.pid -O nosuch/log true
 }
 

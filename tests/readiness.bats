@@ -83,7 +83,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 }
 
 @test "a death within -s is a failure that names the exit status" {
-	fails 4 "daemonize: target $(known 'exited with status 7') after [0-9].[0-9][0-9] s" daemonize -s 20 target exit 7
+	fails 4 "daemonize: target $(known 'exited with status 7') after [0-9].[0-9][0-9] s; its output was discarded: use -O FILE" daemonize -s 20 target exit 7
 }
 
 @test "a death by a real-time signal is told" {
@@ -93,10 +93,33 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 }
 
 @test "a death within -s is a failure that names the signal" {
-	fails 4 "daemonize: target $(known 'was killed by signal 11 (SEGV)') after [0-9].[0-9][0-9] s" \
+	fails 4 "daemonize: target $(known 'was killed by signal 11 (SEGV)') after [0-9].[0-9][0-9] s; its output *" \
 		daemonize -s 20 --no-core target kill SEGV
 	fails 4 "daemonize: target $(known 'was killed by signal 9 (KILL)') after *" daemonize -s 20 target kill KILL
 	fails 4 "daemonize: target $(known 'was killed by signal 1 (HUP)') after *" daemonize -s 20 target kill HUP
+}
+
+@test "where its words were discarded, a death says so" {
+	fails 4 "*; its output was discarded: use -O FILE" daemonize -s 20 -i /dev/null target exit 7
+	fails 4 "*; its standard error was discarded: use -O FILE" daemonize -s 20 -o log target exit 7
+	fails 4 "* s" daemonize -s 20 -e log target exit 7
+	fails 4 "* s" daemonize -s 20 -O /dev/null target exit 7
+	fails 4 "* s" daemonize -s 20 -e '|cat' target exit 7
+}
+
+@test "a death within -s names an argument that is a file only in the caller's directory" {
+	hint() { echo "daemonize: target $(known 'exited with status 7') after *; relative arguments such as '$1' are resolved in '$2': use -c ."; }
+	touch app.conf
+	mkdir sub
+	fails 4 "$(hint app.conf /)" daemonize -s 20 target exit 7 -v app.conf
+	fails 4 "$(hint ./app.conf /)" daemonize -s 20 -O log target exit 7 --config=./app.conf
+	fails 4 "$(hint app.conf sub)" daemonize -s 20 -c sub target exit 7 app.conf
+	fails 4 "* s" daemonize -s 20 -O log -c . target exit 7 app.conf
+	fails 4 "* s" daemonize -s 20 -O log target exit 7 "$T/app.conf" nosuch ''
+	fails 4 "*background*" daemonize -s 20 target exit 0 app.conf
+	if is_root; then
+		fails 4 "* s" daemonize -s 20 -O log -R / target exit 7 app.conf
+	fi
 }
 
 @test "an exit with status 0 within -s is a failure with a hint" {
@@ -420,7 +443,7 @@ never_fails() {
 # bats test_tags=needs:proc,needs:subreaper
 @test "MAINPID= of another process is a failure after READY=1, too" {
 	app 'target send READY=1; sleep 0.3; target send MAINPID=1' 'exec sleep 60'
-	fails 4 "daemonize: app names another process *MAINPID=1*" daemonize --notify -s 20 app
+	fails 4 "daemonize: app named another main process *MAINPID=1*" daemonize --notify -s 20 app
 	nothing_runs
 }
 
@@ -526,14 +549,14 @@ READY=10" "$report"
 
 @test "ERRNO= becomes words in the message" {
 	app 'target send ERRNO=13' 'exit 1'
-	fails 4 "daemonize: app $(known 'exited with status 1') after * (Permission denied)" daemonize --notify app
+	fails 4 "daemonize: app $(known 'exited with status 1') after * (Permission denied); its output *" daemonize --notify app
 }
 
 @test "what a daemon has said just before its death is not lost" {
 	app 'exec 2>/dev/null; target send STATUS=dying ERRNO=13; kill -KILL $$'
 	for _ in {1..50}; do
 		run -4 --separate-stderr daemonize -v --notify app
-		expect "$stderr" "*'app' says: dying*app $(known 'was killed by signal 9 (KILL)') after * (Permission denied)"
+		expect "$stderr" "*'app' says: dying*app $(known 'was killed by signal 9 (KILL)') after * (Permission denied); its output *"
 	done
 }
 
@@ -548,7 +571,7 @@ READY=10" "$report"
 @test "MAINPID= of another process is a failure: the pidfile would not be true" {
 	app 'setsid target dump "$DAEMONIZE_TEST/pub/report" &' 'target send "MAINPID=$!
 READY=1"' 'wait'
-	fails 4 "daemonize: app names another process *MAINPID=[0-9]*" daemonize --notify -t 20 -p "$T/app.pid" app
+	fails 4 "daemonize: app named another main process *MAINPID=[0-9]*" daemonize --notify -t 20 -p "$T/app.pid" app
 	nothing_is_left
 }
 
@@ -1313,16 +1336,16 @@ fewest_fds() {
 	need_root
 	cp "$(command -v setpriv)" "$T/bin/become"
 	chmod 4755 "$T/bin/become"
-	XDG_RUNTIME_DIR=$T/nobody fails 124 "daemonize: gave up waiting: * cannot be ended" timeout -s KILL 20 setpriv --reuid=nobody \
+	XDG_RUNTIME_DIR=$T/nobody fails 124 "daemonize: gave up waiting: * cannot be terminated" timeout -s KILL 20 setpriv --reuid=nobody \
 		--clear-groups -- daemonize --notify -t 0.5 become --reuid=0 target dump "$report"
 	reported "$report"
-	expect "$stderr" "* pid $pid cannot be ended"
+	expect "$stderr" "* pid $pid cannot be terminated"
 	kill -KILL "$pid"
 	rm "$report"
 	run -1 --separate-stderr timeout -s KILL 60 setpriv --reuid=nobody --clear-groups -- \
 		daemonize -s 2 -o '|sleep 1' become --reuid=0 target dump "$report"
 	reported "$report"
-	expect "${stderr_lines[-1]}" "daemonize: pid $pid cannot be ended"
+	expect "${stderr_lines[-1]}" "daemonize: pid $pid cannot be terminated"
 }
 
 @test "a child that the caller had before is not the daemon's, and lives on" {
@@ -1735,14 +1758,14 @@ wrong() {
 
 @test "-s without a number of seconds is a usage error" {
 	for seconds in -1 x 1x 1,5 1e3 ' 1' inf; do
-		wrong "'$seconds' is no number of seconds." -s "$seconds"
+		wrong "invalid number of seconds: '$seconds'." -s "$seconds"
 	done
 	wrong "*" -s ''
 }
 
 @test "-t without a number of seconds is a usage error" {
 	for seconds in -1 x 5m; do
-		wrong "'$seconds' is no number of seconds." --notify -t $seconds
+		wrong "invalid number of seconds: '$seconds'." --notify -t $seconds
 	done
 }
 
@@ -1750,20 +1773,20 @@ wrong() {
 
 @test "--notify-fd takes numbers from 3 up" {
 	for fd in 0 1 2 -1 x 3,4 99999999999; do
-		wrong "'$fd' is no file descriptor from 3 up." --notify-fd "$fd"
+		wrong "invalid file descriptor: '$fd' (3 or higher)." --notify-fd "$fd"
 	done
 }
 
-@test "--notify and --notify-fd together are a usage error" { wrong "*exclude*" --notify --notify-fd 5; }
+@test "--notify and --notify-fd together are a usage error" { wrong "*mutually exclusive*" --notify --notify-fd 5; }
 
 @test "--ready with --notify or --notify-fd is a usage error" {
-	wrong "--notify, --notify-fd and --ready exclude each other." --notify --ready true
-	wrong "--notify, --notify-fd and --ready exclude each other." --ready true --notify-fd 5
+	wrong "--notify, --notify-fd and --ready are mutually exclusive." --notify --ready true
+	wrong "--notify, --notify-fd and --ready are mutually exclusive." --ready true --notify-fd 5
 }
 
 @test "--ready needs a command" {
 	wrong "option '--ready' needs an argument, not an empty string." --ready ''
-	wrong "' *' names no command." --ready $' \t'
+	wrong "no command in ' *'." --ready $' \t'
 }
 
 @test "with -f there is nobody to wait: a usage error" {

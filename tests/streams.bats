@@ -223,7 +223,7 @@ shared() {
 	for log in ./app.pid run/../app.pid "$T/app.pid" link/../run/app.pid; do
 		file=app.pid
 		[[ $log != link/* ]] || file=run/app.pid
-		fails 2 "daemonize: '$log' is the pidfile. *" daemonize --truncate -p $file -O "$log" target dump "$report"
+		fails 2 "daemonize: cannot use '$log' as a stream: it is the pidfile. *" daemonize --truncate -p $file -O "$log" target dump "$report"
 		[ ! -e $file ]
 	done
 	daemonize -p run/app.pid -O app.pid true
@@ -320,10 +320,10 @@ shared() {
 }
 
 @test "a log that is the pidfile is a usage error" {
-	fails 2 "daemonize: 'app.pid' is the pidfile. Try*" daemonize -p app.pid -o app.pid true
+	fails 2 "daemonize: cannot use 'app.pid' as a stream: it is the pidfile. Try*" daemonize -p app.pid -o app.pid true
 	ln -s app.pid alias
 	touch app.pid
-	fails 2 "daemonize: 'alias' is the pidfile. Try*" daemonize -p app.pid -i alias true
+	fails 2 "daemonize: cannot use 'alias' as a stream: it is the pidfile. Try*" daemonize -p app.pid -i alias true
 }
 
 @test "a log is not the pidfile because it has the same inode number on another file system" {

@@ -251,7 +251,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	: >pub/go
 	wait_until 20 test -e pub/status
 	expect "$(cat pub/status)" 0
-	expect "$(cat pub/said)" "daemonize: this command runs in the tree of pid $pid: it has spared itself and its callers"
+	expect "$(cat pub/said)" "daemonize: this command runs in the tree of pid $pid: it spared itself and its callers"
 	told TERM a TERM b
 	[ ! -e app.pid ]
 }
@@ -263,7 +263,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	app 'setsid member a &' 'until [ -e '"$T"'/pub/a ]; do sleep 0.02; done' \
 		"exec setpriv --reuid=nobody --regid=$(id -g nobody) --clear-groups member b"
 	up a b
-	fails 1 "daemonize: cannot signal [0-9]* of the tree of pid $pid: Operation not permitted" \
+	fails 1 "daemonize: cannot signal [0-9]* of the processes in the tree of pid $pid: Operation not permitted" \
 		as_nobody daemonize --signal HUP --tree -p app.pid
 	fails 124 "daemonize: gave up waiting: still running (pid $(cat pub/a)*) after *" \
 		as_nobody daemonize --stop --tree -t 0.3 -p app.pid
@@ -303,7 +303,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	up a b c d
 	run -0 --separate-stderr daemonize --stop -p app.pid
 	expect "$output" ""
-	expect "$stderr" "daemonize: pid $pid has ended, but [2-4] of its process group still run: --tree stops them too"
+	expect "$stderr" "daemonize: pid $pid has exited, but [2-4] of its process group are still running: --tree stops them too"
 	expect "${#stderr_lines[@]}" 1
 	told TERM d
 }

@@ -122,7 +122,8 @@ tests/bench/static: $(SOURCES) $(HEADERS)
 
 # As root, x86-64 Linux, with musl-gcc; peers that are installed take part. Some minutes.
 bench: daemonize $(BENCH)
-	tests/bench/bench
+	tests/bench/bench | tee tests/bench/table
+	tests/pictures/chart <tests/bench/table >tests/pictures/speed.svg
 
 # Needs spin. The pidfile's protocol, in every order of its steps.
 model:
@@ -165,5 +166,6 @@ release:
 	tests/ports/release
 
 clean:
-	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/fuzz/fuzz daemonize-*.tar.gz man/*.html
+	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/bench/table tests/fuzz/fuzz \
+		daemonize-*.tar.gz man/*.html
 	rm -rf released tests/ports/zig

@@ -58,7 +58,7 @@ write_inside() { inside install -D -m "${2:-644}" /dev/stdin "$1"; }
 # The examples of both pages of the manual, and then those of the README, each with a form feed behind it.
 examples() {
 	sed -n '/^\.Bd -literal/,/^\.Ed/ { s/^\.[BE]d.*/\f/; s/\\e/\\/g; p; }' "$here"/../man/daemonize.[17]
-	sed -En '/^```(conf|console|sh)$/,/^```$/ { s/^```.*/\f/; p; }' "$here/../README.md"
+	sed -En '/^```(conf|console|sh)$/,/^```$/ { s/^```.*/\f/; p; }' "$here/../README.md" "$here/README.md"
 }
 
 # example TEXT: the first that has this in it.

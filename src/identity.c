@@ -157,9 +157,10 @@ enum step identity_resolve(const struct options *opt, struct identity *id)
 	*id = (struct identity){.uid = geteuid(), .gid = (gid_t)-1};
 	if (!opt->user && !opt->group)
 		return STEP_DONE;
-	if (colon && (opt->group || !colon[1] || colon == opt->user))
-		die_usage("'%s' is not of the form USER[:GROUP]%s", opt->user,
-			opt->group ? " when -g is given" : "");
+	if (colon && opt->group)
+		die_usage("'%s' names a group, and so does -g", opt->user);
+	if (colon && (!colon[1] || colon == opt->user))
+		die_usage("'%s' is not of the form USER[:GROUP]", opt->user);
 	if (colon)
 		group = colon + 1;
 	if (opt->user) {

@@ -392,7 +392,7 @@ without_override() {
 }
 
 @test "two groups are a usage error" {
-	fails 2 "daemonize: 'root:root' is not of the form USER?:GROUP? when -g is given. Try*" \
+	fails 2 "daemonize: 'root:root' names a group, and so does -g. Try*" \
 		daemonize -u root:root -g "$(id -g)" target dump "$report"
 	nothing_runs
 }

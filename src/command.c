@@ -49,6 +49,19 @@ static bool is_hidden(const char *path)
 	return lstat(path, &status) == -1 && errno == EACCES;
 }
 
+/* "directory/name", false if that is too long: for each directory of PATH, hence no snprintf(3). */
+static bool path_join(char path[PATH_MAX], const char *directory, size_t length, const char *name)
+{
+	const size_t size = strlen(name) + 1;
+
+	if (length + 1 + size > PATH_MAX)
+		return false;
+	memcpy(path, directory, length);
+	path[length] = '/';
+	memcpy(path + length + 1, name, size);
+	return true;
+}
+
 int command_find(const char *name, char path[PATH_MAX])
 {
 	static const char default_path[] = "/usr/bin:/bin";
@@ -63,8 +76,7 @@ int command_find(const char *name, char path[PATH_MAX])
 	for (const char *next = directories ? directories : default_path; next;) {
 		length = strcspn(next, ":");
 		/* An empty element is the current directory. */
-		if (snprintf(path, PATH_MAX, "%.*s/%s", length ? (int)length : 1,
-			    length ? next : ".", name) < PATH_MAX) {
+		if (path_join(path, length ? next : ".", length ? length : 1, name)) {
 			error = file_executable(path);
 			if (error == 0)
 				return 0;

@@ -613,9 +613,8 @@ while_started() {
 	write_version 0
 	as "$me" 'mv app.new app'
 	for n in 1 2; do
-		(until [ -e end ]; do as "$me" "PATH=/usr/local/bin:/usr/bin:/bin; $2" || echo $?; done) >"others.$n" 2>&1 3>&- &
+		as "$me" "PATH=/usr/local/bin:/usr/bin:/bin; until [ -e $T/end ]; do $2 || echo \$?; done" >"others.$n" 2>&1 3>&- &
 		others[n]=$!
-		own $!
 	done
 	wait_until 10 is_version 0
 	"${@:3}"
@@ -658,6 +657,7 @@ contain() {
 	container=$!
 	own "$container"
 	wait_until 10 grep -q ^started container.log
+	wait_until 10 inside pgrep -f '^daemonize: keeper of pid'
 	first=$(inside pgrep -f '^daemonize: keeper of pid')
 }
 

@@ -129,7 +129,7 @@ other/man/man1/daemonize.1 other/man/man7/daemonize.7 other/usr/local/bin/daemon
 		[ -s "man/$(sed -n 's/.*rel="stylesheet" href="\([^"]*\)".*/\1/p' "$page")" ]
 	done
 	make -s clean
-	expect "$(cd man && echo *)" "daemonize.1 daemonize.7 manual.css"
+	expect "$(echo man/*)" "man/daemonize.1 man/daemonize.7 man/manual.css"
 }
 
 # ---- make dist ----

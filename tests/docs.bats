@@ -272,6 +272,19 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
+@test "manual: a pipeline is a daemon, and is stopped as a whole" {
+	for me in me root; do
+		start_world
+		try 0 './app | grep error'
+		is_up "$home/app.pid" sh
+		try 0 'daemonize --stop --tree -p app.pid'
+		silent
+		is_gone "$home/app.pid"
+		none_runs app
+		none_runs grep
+	done
+}
+
 @test "README: it is restarted" {
 	for me in me root; do
 		start_world
@@ -583,19 +596,6 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 		inside pkill -KILL -P "$pid"
 		wait_until 10 grep -q 'killed by signal 9 (KILL) after .* s; starting it again in 1.00 s' <(inside cat "$home/app.log")
 		wait_until 10 started_twice
-	done
-}
-
-@test "manual: a pipeline is a daemon, and is stopped as a whole" {
-	for me in me root; do
-		start_world
-		try 0 './app | grep error'
-		is_up "$home/app.pid" sh
-		try 0 'daemonize --stop --tree -p app.pid'
-		silent
-		is_gone "$home/app.pid"
-		none_runs app
-		none_runs grep
 	done
 }
 

@@ -126,7 +126,7 @@ other/man/man1/daemonize.1 other/man/man7/daemonize.7 other/usr/local/bin/daemon
 	grep -q 'href="daemonize.7.html"' man/daemonize.1.html
 	grep -q 'href="daemonize.1.html"' man/daemonize.7.html
 	for page in man/*.html; do
-		[ -s "man/$(sed -n 's/.*rel="stylesheet" href="\([^"]*\)".*/\1/p' "$page")" ]
+		[ -f "man/$(sed -n 's/.*rel="stylesheet" href="\([^"]*\)".*/\1/p' "$page")" ]
 	done
 	make -s clean
 	expect "$(echo man/*)" "man/daemonize.1 man/daemonize.7 man/manual.css"

@@ -104,15 +104,6 @@ static bool is_new(const struct stat *file)
 	return !is_in_future(file) && clock_read(CLOCK_REALTIME) - BUSY_LIMIT < written_at(file);
 }
 
-/* Or else the process may have ended just now, and the lock with it. */
-static bool still_locked_by(int fd, pid_t pid)
-{
-	struct flock lock;
-
-	return lock_record(fd, F_GETLK, F_WRLCK, &lock) == 0 && lock.l_type == F_RDLCK &&
-	       lock.l_pid == pid;
-}
-
 /* Who has the file: what pidfile_look() says of one that is open. */
 static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 {
@@ -120,28 +111,23 @@ static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 	struct flock lock;
 	bool known;
 
-	do {
-		owner->open = UNSEEN;
-		if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
-			return PIDFILE_ABSENT;
-		owner->pid = lock.l_type == F_UNLCK ? owner->number
-			     : lock.l_pid > 0	    ? lock.l_pid
-						    : 0;
-		if (lock.l_type == F_WRLCK)
-			return PIDFILE_CHANGING;
-		if (lock.l_type == F_UNLCK &&
-			!pidfile_number_runs(owner->number, getpid(), &owner->status))
-			return PIDFILE_STALE;
-		known = process_read(owner->pid, &process);
-		owner->ending = known && process.ending && process.threads == 1;
-		/* One that writes in place has no lock for a moment: then the file is new. */
-		if ((lock.l_type == F_RDLCK || is_new(&owner->status)) && known && !process.execed)
-			return PIDFILE_STARTING;
-		if (lock.l_type == F_UNLCK)
-			return PIDFILE_NUMBERED;
-		if (owner->pid)
-			owner->open = process_has_open(owner->pid, FIRST_LOCK_FD, &owner->status);
-	} while (owner->pid && owner->open != SEEN && !still_locked_by(fd, owner->pid));
+	owner->open = UNSEEN;
+	if (lock_record(fd, F_GETLK, F_WRLCK, &lock) == -1)
+		return PIDFILE_ABSENT;
+	owner->pid = lock.l_type == F_UNLCK ? owner->number : lock.l_pid > 0 ? lock.l_pid : 0;
+	if (lock.l_type == F_WRLCK)
+		return PIDFILE_CHANGING;
+	if (lock.l_type == F_UNLCK && !pidfile_number_runs(owner->number, getpid(), &owner->status))
+		return PIDFILE_STALE;
+	known = process_read(owner->pid, &process);
+	owner->ending = known && process.ending && process.threads == 1;
+	/* One that writes in place has no lock for a moment: then the file is new. */
+	if ((lock.l_type == F_RDLCK || is_new(&owner->status)) && known && !process.execed)
+		return PIDFILE_STARTING;
+	if (lock.l_type == F_UNLCK)
+		return PIDFILE_NUMBERED;
+	if (owner->pid)
+		owner->open = process_has_open(owner->pid, FIRST_LOCK_FD, &owner->status);
 	return owner->open == SEEN_NOT ? PIDFILE_ORPHANED : PIDFILE_LOCKED;
 }
 

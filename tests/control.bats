@@ -1148,8 +1148,8 @@ halted_at() {
 		'strace -qq -f -o /dev/null -e inject=kill:delay_enter=2000000:when=2 \
 			daemonize --ok-if-running -p "$T/app.pid" true &
 		strace=$!' 'wait_until 10 at_call "\(37\|62\|129\)"' 'ended_by_kill $pid' 'wait $strace' \
-		'[ "$(cat "$T/app.pid")" != $pid ]'
-	run -1 daemonize --status -p app.pid
+		'[ "$(cat "$T/app.pid")" != $pid ]' 'stale() { daemonize --status -p "$T/app.pid" | grep -q stale; }' \
+		'wait_until 10 stale'
 }
 
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind

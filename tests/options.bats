@@ -99,6 +99,11 @@ each_misused() {
 	each_misused -w -1 x 1x nan -inf '1 2' 1,5 -0.5 . ..5 1.5.2
 }
 
+@test "a list of signals is one of names, or of numbers from 1 up" {
+	each_misused --ignore-signal 0 -1 65 NOSUCH SIG SIGNOSUCH RTMAX+1 HUP.INT
+	each_misused --default-signal 0 USR3
+}
+
 @test "an environment variable needs a name and a value" {
 	each_misused -E FOO =bar
 }

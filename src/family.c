@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define HALT_LIMIT                                                                                 \
-	(NANOSECONDS / 5) /* for a family to halt: the first process of a namespace does not */
+	(NANOSECONDS / 5) /* for a family to stop: the first process of a PID namespace does not */
 
 static void on_child_end(int number)
 {
@@ -45,7 +45,7 @@ bool orphan_reap(pid_t daemon, pid_t other)
 	int status = -1;
 	pid_t group;
 
-	/* Where it is the daemon that has ended, the wait is over; the other is looked for in each round. */
+	/* If the daemon has exited, the wait is over; the caller looks for `other` each time. */
 	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1 || info.si_pid == 0 ||
 		info.si_pid == daemon || info.si_pid == other)
 		return false;
@@ -55,7 +55,7 @@ bool orphan_reap(pid_t daemon, pid_t other)
 	return true;
 }
 
-/* Reads the next process that /proc lists; 0: there is no more. */
+/* Reads the next process that /proc lists; 0: there are no more. */
 static pid_t next_process(DIR *list, struct process *process)
 {
 	const struct dirent *entry;
@@ -76,7 +76,7 @@ static struct member *roll_search(const struct roll *roll, pid_t pid, unsigned l
 	return NULL;
 }
 
-/* Where there is no memory, the process group has to do. */
+/* Without memory, the process group has to do. */
 static void roll_add(struct roll *roll, pid_t pid, const struct process *process)
 {
 	struct member *members = realloc(roll->members, (roll->count + 1) * sizeof *roll->members);
@@ -92,8 +92,8 @@ static void roll_add(struct roll *roll, pid_t pid, const struct process *process
 }
 
 /*
- * Whether the number of a session or process group, led by one that began then, is still theirs. It
- * is not given again while one of theirs lives; who gets it afterwards is younger.
+ * Whether the ID of a session or process group is still that of a leader which started at `start`.
+ * The kernel does not reuse it while a member lives; whoever gets it afterwards is younger.
  */
 static bool is_still_theirs(pid_t number, unsigned long long start)
 {
@@ -102,7 +102,7 @@ static bool is_still_theirs(pid_t number, unsigned long long start)
 	return !process_read(number, &leader) || leader.start <= start;
 }
 
-/* Whether all who are in its session, or its process group, are of the family. */
+/* Whether all of its session, or all of its process group, is family. */
 static bool is_among_family(const struct family *family, const struct roll *roll,
 	const struct process *process)
 {
@@ -117,9 +117,9 @@ static bool is_among_family(const struct family *family, const struct roll *roll
 }
 
 /*
- * Whether the process descends from the daemon: it is in its session, or an ancestor is, or that
- * ancestor was orphaned, and so became our child. Who are younger than their child are no parent:
- * they have the PID of one that has ended meanwhile. Nobody is older than the daemon.
+ * Whether the process descends from the daemon: it is in the daemon's session, or an ancestor is,
+ * or an ancestor was orphaned and so became our child. A process younger than its child is not the
+ * parent: it has the PID of one that has exited. No descendant is older than the daemon.
  */
 static bool is_family(const struct family *family, const struct roll *roll, pid_t pid,
 	struct process process)
@@ -142,7 +142,7 @@ static bool is_family(const struct family *family, const struct roll *roll, pid_
 	return false;
 }
 
-/* Whether it is us, or one of those who have called us. */
+/* Whether it is us or one of our ancestors. */
 static bool is_caller(pid_t pid)
 {
 	struct process process = {.parent = getpid()};
@@ -156,7 +156,7 @@ static bool is_caller(pid_t pid)
 
 void family_find(const struct family *family, struct roll *roll)
 {
-	/* To look takes two fds, of which there may be too few. */
+	/* Looking takes two fds, and there may be too few. */
 	DIR *list = opendir("/proc");
 	struct process process = {.state = 0};
 	pid_t pid;
@@ -191,7 +191,7 @@ static void say_sent(int number, pid_t pid)
 	verbose("sent signal %d (%s) to pid %ld", number, signal_name(number), (long)pid);
 }
 
-/* Reads it again; false, with ESRCH, if it has ended. */
+/* Reads it again; false, with ESRCH, if it has exited. */
 static bool member_read(const struct member *member, struct process *process)
 {
 	if (process_read(member->pid, process) && process->start == member->start &&
@@ -201,7 +201,7 @@ static bool member_read(const struct member *member, struct process *process)
 	return false;
 }
 
-/* It is pinned before it is looked at, so that another that gets its PID meanwhile cannot be hit. */
+/* Pins it before looking at it, so that we cannot hit another that gets its PID meanwhile. */
 static int member_signal(const struct member *member, int number)
 {
 	const int watch = process_watch(member->pid);
@@ -216,7 +216,7 @@ static int member_signal(const struct member *member, int number)
 	return result;
 }
 
-/* Has all on the roll halt; returns whether they have. Who is in an uninterruptible call forks none. */
+/* Stops all on the roll; returns whether all have stopped. An uninterruptible call cannot fork. */
 static bool roll_halt(struct roll *roll)
 {
 	struct process process;
@@ -240,7 +240,7 @@ void family_halt(const struct family *family, struct roll *roll)
 	size_t known;
 	bool halted;
 
-	/* Done when nobody is found although all of them had come to a halt before. */
+	/* Done when a search finds nobody new although all had stopped before it. */
 	do {
 		halted = roll_halt(roll);
 		if (!halted)
@@ -252,13 +252,12 @@ void family_halt(const struct family *family, struct roll *roll)
 }
 
 /*
- * For where it cannot be seen who is of the family: signals the daemon and its process group, which
- * may outlive it. A zombie is one of it as well, so those that are ours are reaped. Returns whether
- * there was any.
+ * For when the family cannot be seen: signals the daemon and its process group, which may outlive
+ * it. Zombies count as members, so we reap ours. Returns whether there was anybody.
  */
 static bool signal_group(const struct family *family, struct roll *roll, int number)
 {
-	/* What has been forked since must be killed as well. */
+	/* SIGKILL each time: it must also reach what has been forked since. */
 	const int due = roll->told == number && number != SIGKILL ? 0 : number;
 	const bool lives = !process_has_died(family->daemon);
 	const bool has_group = family->leads && getpgrp() != family->daemon;
@@ -280,7 +279,7 @@ static bool signal_group(const struct family *family, struct roll *roll, int num
 	return any;
 }
 
-/* Signals one, unless it has got the signal; returns whether it lives. */
+/* Signals one, unless it has had the signal; returns whether it is alive. */
 static bool member_tell(struct roll *roll, struct member *member, int number)
 {
 	const int due = member->told == number ? 0 : number;
@@ -310,7 +309,10 @@ size_t family_signal(const struct family *family, struct roll *roll, int number)
 		} else if (i > 0 && !member->leads)
 			roll->members[i--] = roll->members[--roll->count]; /* struck off */
 	}
-	/* Who is stopped would not see it. Children first: no parent is to see that its child has stopped. */
+	/*
+	 * A stopped process would not act on it. Children first: no parent
+	 * should see its child stopped.
+	 */
 	for (size_t i = roll->count; i-- > 0;)
 		if (roll->members[i].halts) {
 			member_signal(&roll->members[i], SIGCONT);
@@ -322,7 +324,7 @@ size_t family_signal(const struct family *family, struct roll *roll, int number)
 size_t family_follow(const struct family *family, struct roll *roll, int number)
 {
 	family_find(family, roll);
-	/* The last to end may have begun another once it had been looked at. */
+	/* The last to exit may have started another after we looked at it. */
 	if (family_signal(family, roll, number) == 0) {
 		family_find(family, roll);
 		family_signal(family, roll, number);
@@ -330,7 +332,7 @@ size_t family_follow(const struct family *family, struct roll *roll, int number)
 	return roll->living;
 }
 
-/* Whether the session has begun with the daemon, whose parent, its leader, has ended at once. */
+/* Whether the session started with the daemon: then its leader, the parent, exited at once. */
 static bool session_is_its_own(pid_t daemon, const struct process *process)
 {
 	DIR *list;
@@ -380,7 +382,7 @@ size_t group_count(pid_t group)
 	return count;
 }
 
-/* Returns once nothing of the family lives that we may signal, or at the deadline. */
+/* True once none is alive that we may signal; false if the deadline passes first. */
 static bool end_family_by(const struct family *family, struct roll *roll, int number,
 	int64_t deadline)
 {

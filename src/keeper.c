@@ -28,10 +28,10 @@
 #include <unistd.h>
 
 #define LEAST_PAUSE (NANOSECONDS / 10)
-#define MOST_PAUSE (60 * NANOSECONDS) /* where pauses grow */
+#define MOST_PAUSE (60 * NANOSECONDS) /* how far pauses grow */
 
-enum { PATIENCE = 5 };	  /* so many short lives in a row, and the pauses grow */
-enum { SIGNALLED = 128 }; /* a shell's exit status for one killed by a signal, less its number */
+enum { PATIENCE = 5 };	  /* after this many short lives in a row, pauses grow */
+enum { SIGNALLED = 128 }; /* plus the signal: a shell's exit status for a process that it killed */
 
 /* The keeper's argv. */
 enum { SETTINGS, ROOT, DIRECTORY, COMMAND_FILE, COMMAND };
@@ -39,7 +39,7 @@ enum { SETTINGS_SIZE = 384 };
 
 static const char keeper_name[] = "daemonize: keeper of ";
 
-/* What the keeper is told in its argv[0], and what it makes of it. */
+/* The keeper's settings, from its argv[0], and its state. */
 struct keeping {
 	pid_t command; /* -1: it could not be executed */
 	int64_t pause;
@@ -48,20 +48,20 @@ struct keeping {
 	int notify_fd;
 	bool notify;
 	sigset_t ignore;
-	char *title; /* where ps(1) looks: argv[0], and what follows it */
+	char *title; /* what ps(1) shows: argv[0], and what follows it */
 	char **argv; /* the command's */
 	size_t size; /* of its arguments */
 	char path[PATH_MAX];
 	unsigned long starts;
 	unsigned int short_lives; /* in a row */
 	int64_t begun;
-	int status; /* of the last end */
+	int status; /* of the last run */
 };
 
-/* The command, for the handler; 0: there is none. Set while signals are blocked. */
+/* The command's PID, for the handler; 0: it is not running. Set only while signals are blocked. */
 static volatile sig_atomic_t handed_to;
 
-/* TERM: the command is not to be started again; INT or QUIT: unless it does not end of that. */
+/* TERM: the command is not started again; INT or QUIT: only if it exits for another reason. */
 static volatile sig_atomic_t stopped_by;
 
 /* ---- The start ---- */
@@ -91,7 +91,10 @@ void keeper_prepare_or_die(struct keeper *keeper, const struct options *opt)
 		count++;
 	keeper->argv = allocate_or_die(COMMAND + count + 1, sizeof *keeper->argv);
 	keeper->argv[SETTINGS] = allocate_or_die(SETTINGS_SIZE, 1);
-	/* Those that linker_variables() changes, in memory that we share with the daemon. */
+	/*
+	 * Copies of what linker_variables() changes: the daemon shares our memory, and the command
+	 * of --ready must see the originals.
+	 */
 	for (char **entry = environ; entry && *entry; entry++)
 		if (!strncmp(*entry, "LD_", 3))
 			*entry = copy_or_die(*entry);
@@ -114,7 +117,7 @@ bool keeper_let_go(int token_fd)
 	return read(token_fd, &token, 1) == 1;
 }
 
-/* Enters the directory, which root may be kept from (NFS), and becomes the user. */
+/* Enters the directory, from which NFS may keep root, and becomes the user. */
 static bool enter_as(const char *directory, bool change, uid_t uid)
 {
 	const bool entered = chdir(directory) == 0;
@@ -123,8 +126,9 @@ static bool enter_as(const char *directory, bool change, uid_t uid)
 }
 
 /*
- * LD_PRELOAD and the like are for the command, perhaps in another root directory and as another user:
- * they must not be for the keeper, which is executed with privileges and gets its own libc.
+ * LD_PRELOAD and the like are meant for the command, perhaps in another root directory and as
+ * another user. The keeper, which is executed with privileges and uses our own libc, must not honor
+ * them.
  */
 static void linker_variables(bool hide)
 {
@@ -171,7 +175,7 @@ bool is_keeper(int argc, char **argv)
 	return argc > COMMAND && !strncmp(argv[0], keeper_name, sizeof keeper_name - 1);
 }
 
-/* Reads the settings, and takes the steps that are left to us. */
+/* Reads the settings, and takes the steps that keeper_execute() left to us. */
 static void settle_in(struct keeping *k, char **argv)
 {
 	char *text = argv[SETTINGS] + sizeof keeper_name - 1;
@@ -207,8 +211,8 @@ static void settle_in(struct keeping *k, char **argv)
 }
 
 /*
- * Shows in ps(1) what there is to be known. The arguments are next to each other in memory: the
- * command's follow the title wherever that ends.
+ * Shows the command's PID, and how often it was started, in ps(1). The arguments are adjacent in
+ * memory: the command's follow the title wherever that ends.
  */
 static void title_show(struct keeping *k)
 {
@@ -228,7 +232,7 @@ static void title_show(struct keeping *k)
 		*word = to + (*word - from);
 }
 
-/* Whether a terminal has sent it, and so to the command as well, which is in our process group. */
+/* Whether a terminal sent it, to the whole process group: then the command has it already. */
 static bool is_from_terminal(int number, const siginfo_t *info)
 {
 	static const int sent[] = {SIGHUP, SIGINT, SIGQUIT, SIGCONT, SIGTSTP, SIGWINCH};
@@ -239,7 +243,7 @@ static bool is_from_terminal(int number, const siginfo_t *info)
 	return false;
 }
 
-/* Called only where we wait. */
+/* Runs only while we wait: otherwise signals are blocked. */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
 	const bool at_terminal = is_from_terminal(number, info);
@@ -255,7 +259,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 		kill((pid_t)handed_to, number);
 }
 
-/* All signals are caught, while we wait; but for what our own writes to the log may cause. */
+/* Catches all signals while we wait, except those that our own writes to the log may raise. */
 static void catch_signals(void)
 {
 	struct sigaction action = {.sa_sigaction = on_signal,
@@ -273,8 +277,8 @@ static void catch_signals(void)
 }
 
 /*
- * Runs the command, without our lock. Its PID; or -1, errno set, if it cannot be executed, which it
- * tells by a pipe that exec closes.
+ * Runs the command, without our lock. Returns its PID; -1, errno set, if it cannot be executed,
+ * which the child reports through a pipe that exec closes.
  */
 static pid_t command_run(char *path, char **command, const sigset_t *ignore, int lock_fd)
 {
@@ -288,7 +292,7 @@ static pid_t command_run(char *path, char **command, const sigset_t *ignore, int
 	if (pid == 0) {
 		die_with_parent();
 		close(lock_fd);
-		errno = ESRCH; /* it has ended before */
+		errno = ESRCH; /* the keeper exited before that */
 		if (getppid() == parent && reset_signals(ignore) == 0)
 			command_execute(path, command);
 		error = errno;
@@ -306,7 +310,7 @@ static pid_t command_run(char *path, char **command, const sigset_t *ignore, int
 	return pid;
 }
 
-/* Waits until a signal comes, for so long at most. */
+/* Waits for a signal, for at most this time. */
 static void wait_for_signal(int64_t left)
 {
 	sigset_t none;
@@ -315,7 +319,7 @@ static void wait_for_signal(int64_t left)
 	poll_signals(NULL, 0, left, &none);
 }
 
-/* Reaps what has ended; true if that was the command. */
+/* Reaps what has exited; true if that was the command. */
 static bool reap(struct keeping *k)
 {
 	int status;
@@ -330,7 +334,7 @@ static bool reap(struct keeping *k)
 	return false;
 }
 
-/* A line in the log, unless its reader is stuck. */
+/* Whether the log takes a line: its reader may be stuck. */
 static bool can_tell(void)
 {
 	struct pollfd event = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -368,13 +372,13 @@ static void tell_failure(const struct keeping *k, int error, int64_t pause)
 
 static _Noreturn void end_of_signal(int number)
 {
-	if (getpid() == 1) /* which no signal of its own ends */
+	if (getpid() == 1) /* no signal of its own kills it */
 		exit(SIGNALLED + number);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* the command's is enough */
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* the command's dump is enough */
 	die_of_signal(number);
 }
 
-/* Ends as the command has: so the launcher, or who waits for us with -f, knows how. */
+/* Exits as the command did, so that the launcher, or with -f our parent, knows how. */
 static _Noreturn void end_as(int status)
 {
 	if (WIFSIGNALED(status))
@@ -382,7 +386,7 @@ static _Noreturn void end_as(int status)
 	exit(WEXITSTATUS(status));
 }
 
-/* Whether the command has ended because it was told to. */
+/* Whether the command exited because we were asked to stop it. */
 static bool was_stopped(int status)
 {
 	if (!stopped_by || stopped_by == SIGTERM)
@@ -392,7 +396,7 @@ static bool was_stopped(int status)
 		       : WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == SIGNALLED + stopped_by;
 }
 
-/* Until the next start, after a life of so long. */
+/* The pause before the next start, after a run of this length. */
 static int64_t next_pause(struct keeping *k, int64_t lived)
 {
 	int64_t pause = k->pause;
@@ -403,7 +407,7 @@ static int64_t next_pause(struct keeping *k, int64_t lived)
 	return pause;
 }
 
-/* What the first run was told of the start is not for those that follow. */
+/* Later runs must not report to a start that is over. */
 static void forget_the_start(struct keeping *k)
 {
 	int fd;
@@ -424,7 +428,7 @@ static void forget_the_start(struct keeping *k)
 	k->notify_fd = -1;
 }
 
-/* The command runs: returns once it has ended, and is to be started again, with the pause until then. */
+/* Waits until the command exits; returns the pause before it is started again, or exits with it. */
 static int64_t await_end(struct keeping *k)
 {
 	int64_t lived, pause;

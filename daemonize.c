@@ -5,36 +5,36 @@
  *
  *   launcher   what the user typed. Does everything that can fail in front of the user: checks
  *      |       options, resolves names and paths, opens the logs, looks at the pidfile. Then it
- *      |       forks, stays as the subreaper of what follows, and exits last, with the verdict.
+ *      |       forks, stays as the subreaper of its descendants, and exits last, with the verdict.
  *      +- middle child    setsid(2): a session without a terminal. Forks again and exits.
- *            +- daemon    not the session's leader, so no terminal it opens can become its own.
+ *            +- daemon    does not lead the session, so no terminal it opens can become its own.
  *                         Takes the pidfile's lock, assumes its identity, execs the command.
  *
- * With --restart, the daemon forks once more when it has the lock: the child becomes the command, and
- * the daemon execs ourselves as its keeper, see src/keeper.h.
+ * With --restart, the daemon forks once more when it holds the lock: the child becomes the command,
+ * and the daemon execs our own program as its keeper, see src/keeper.h.
  *
  * After the first fork there are only system calls on what was settled before. Every one that
  * fails goes one way: {step, errno} down the status channel, a close-on-exec pipe, and _exit.
  * What the launcher may conclude from the channel:
  *
  *   a report with an errno     the start failed at that step
- *   end of file                the daemon has exec'd or has died: each closes the pipe, so the
- *                              kernel is asked which (PF_FORKNOEXEC), see process_has_execed()
+ *   end of file                the daemon has exec'd or has died: either closes the pipe, so we
+ *                              ask the kernel which (PF_FORKNOEXEC), see process_has_execed()
  *
  * Invariants:
- *   - fds 0-2 exist before anything is opened, so that no file of ours becomes a stream;
- *   - the pidfile carries a POSIX record lock that belongs to the daemon itself: it outlives
- *     exec, no child inherits it, and it ends with the process however that ends;
- *   - so the daemon's fds are closed before the lock is taken: closing any fd of a file drops
- *     every record lock that the process has on it;
- *   - whoever writes or removes a pidfile has its write lock; the daemon keeps a read lock, on
+ *   - fds 0-2 are open before we open anything, so that no file of ours becomes a stream;
+ *   - the pidfile carries a POSIX record lock that belongs to the daemon itself: it survives
+ *     exec, no child inherits it, and it ends with the process, however that dies;
+ *   - so the daemon closes its fds before it takes the lock: closing any fd of a file drops
+ *     every record lock that the process holds on it;
+ *   - whoever writes or removes a pidfile holds its write lock; the daemon keeps a read lock, on
  *     a read-only fd.
  *
- * This file tells the story of a start: read it from start(), which is near its end. Each idea below it
- * has a room of its own in src/, whose header says what it promises: src/launcher.h forks and listens,
+ * This file tells the story of a start: read it from start(), near the end. Each idea below it has
+ * a room of its own in src/, whose header says what it promises: src/launcher.h forks and listens,
  * src/daemon.h is what the children do, src/readiness.h waits until the daemon is ready,
- * src/pidfile.h has the two sides of the lock, src/control.h has --status, --stop and --signal. What
- * differs between systems is behind src/system.h.
+ * src/pidfile.h has the two sides of the lock, src/control.h has --status, --stop and --signal.
+ * What differs between systems is behind src/system.h.
  *
  * References: PEP 3143; daemon(7); Stevens, Fenner, Rudoff, "UNIX Network Programming", 13.4;
  * fcntl_locking(2).
@@ -76,7 +76,7 @@
 
 #define VERSION "1.0.0"
 
-/* The daemon is up, but we cannot say so: it is ended. */
+/* The daemon is up, but we cannot say so: terminates it and exits. */
 static _Noreturn void give_up(const struct options *opt, const struct identity *id,
 	const struct family *family)
 {
@@ -91,7 +91,7 @@ static _Noreturn void give_up(const struct options *opt, const struct identity *
 	exit(EXIT_SETUP);
 }
 
-/* Whether the caller has children from before the exec that made it us. */
+/* Whether we have children from before our exec: the caller forked them. */
 static bool has_children(void)
 {
 	siginfo_t info;
@@ -119,7 +119,7 @@ static void settle_who_and_what(struct plan *plan)
 		environment_set_or_die(opt->env, opt->n_env);
 		callers_environment_keep();
 	}
-	failed = identity_resolve(opt, &plan->id); /* which sets HOME and the like, below -E */
+	failed = identity_resolve(opt, &plan->id); /* sets HOME and the like; -E overrides them */
 	if (failed)
 		die_of_step(&plan->objects, failed, errno);
 	environment_set_or_die(opt->env, opt->n_env);
@@ -132,8 +132,9 @@ static void settle_who_and_what(struct plan *plan)
 }
 
 /*
- * Looks at the pidfile: where it runs already, it refuses, waits, or is content. Checks that all files
- * can be opened or made; opens the logs that exist, takes the lock of -l, opens the other logs.
+ * Looks at the pidfile: if the daemon runs already, it refuses, waits, or exits with 0.
+ * Checks that all files can be opened or created; opens the logs that exist, takes the lock
+ * of -l, creates the other logs.
  */
 static void settle_where(struct plan *plan)
 {
@@ -143,7 +144,7 @@ static void settle_where(struct plan *plan)
 	plan->instance.deadline = may_wait ? deadline_in(opt->wait) : 0;
 	if (may_wait)
 		check_paths(opt, &plan->objects, &plan->id, plan->path,
-			plan->launcher); /* not only after the wait */
+			plan->launcher); /* before the wait, too */
 	if (opt->pidfile)
 		instance_settle(&plan->instance);
 	check_paths(opt, &plan->objects, &plan->id, plan->path, plan->launcher);
@@ -158,7 +159,7 @@ static void settle_where(struct plan *plan)
 	streams_open_or_die(opt, &plan->streams, true);
 }
 
-/* Becomes the subreaper of what follows, and opens what the daemon is to be heard through. */
+/* Becomes the subreaper of its descendants, and opens what the daemon reports through. */
 static void prepare_to_listen(struct plan *plan, struct attempt *attempt)
 {
 	const struct options *opt = plan->opt;
@@ -172,7 +173,7 @@ static void prepare_to_listen(struct plan *plan, struct attempt *attempt)
 		attempt->ready_fd = notify_pipe_or_die(&plan->ready_write_fd);
 }
 
-/* The daemon has been executed: returns once it is up, and our caller has been told what it wants to know. */
+/* The command has been executed: returns once it is up and the caller has been told. */
 static void await_up_or_die(const struct plan *plan, const struct attempt *attempt)
 {
 	const struct options *opt = plan->opt;
@@ -184,7 +185,7 @@ static void await_up_or_die(const struct plan *plan, const struct attempt *attem
 			await_ready_or_die(opt, &attempt->family, &plan->streams, plan->id.uid,
 				attempt->ready_fd, plan->ready_write_fd);
 		while (plan->keeper.token_fd != -1 && !keeper_let_go(plan->keeper.token_fd));
-	/* An interrupt has come by now only if a message or the PID could not be written. */
+	/* By now, interrupted_by is set only if a message or the PID could not be written. */
 	if (interrupted_by || loggers_ended(0, "before the daemon was up") ||
 		(opt->print_pid && !tell_pid(attempt->family.daemon)))
 		give_up(opt, &plan->id, &attempt->family);
@@ -222,7 +223,7 @@ static int start(const struct options *opt, unsigned int missing_fds)
 	if (opt->foreground)
 		launch_in_foreground(&plan);
 	while (!launch(&plan, &attempt)) {
-		instance_settle(&plan.instance); /* another starter was faster */
+		instance_settle(&plan.instance); /* another start was faster */
 		streams_reopen_or_die(opt, &plan.streams);
 	}
 	await_up_or_die(&plan, &attempt);

@@ -35,7 +35,7 @@ void check_caller(const struct options *opt, unsigned int missing)
 		die(EXIT_SETUP, "%s", "cannot print the PID: standard output is closed");
 }
 
-/* What we write to must not be what we are to execute: "-p app ./app". */
+/* What we write to must not be what we execute: "-p app ./app". */
 static void not_the_command_or_die(const struct options *opt, const char *command, const char *path)
 {
 	char inside[PATH_MAX];

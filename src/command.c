@@ -41,7 +41,7 @@ static int file_executable(const char *path)
 	return access(path, X_OK) == 0 ? 0 : errno;
 }
 
-/* Whether the directory of a file that gave EACCES cannot be searched. */
+/* After EACCES: whether it is the file's directory that cannot be searched. */
 static bool is_hidden(const char *path)
 {
 	struct stat status;
@@ -114,7 +114,7 @@ enum step command_resolve(const struct options *opt, bool changes_user, char fil
 		die(EXIT_NOT_FOUND,
 			"cannot find '%s': command not found (directory '%s' of PATH cannot be searched)",
 			opt->name, file);
-	/* root may be kept from a file (NFS) that the user to be can read: execve will tell. */
+	/* NFS may keep root from a file that the daemon's user can read: execve will tell. */
 	if (error && !(error == EACCES && changes_user && strchr(opt->command[0], '/'))) {
 		errno = error;
 		return find_step(error);

@@ -33,9 +33,9 @@ struct target {
 	const char *path;
 	struct owner owner;
 	int watch_fd;	      /* -1: none, or not yet */
-	struct family family; /* with --tree; of the second name of a daemon, it is empty */
+	struct family family; /* with --tree; empty for the second name of a daemon */
 	struct roll roll;
-	bool leads; /* without --tree: the daemon was seen to lead its process group */
+	bool leads; /* without --tree: the daemon led its process group when we looked */
 	bool signalled;
 	bool ended;
 	int status; /* the exit status for this one */
@@ -90,7 +90,10 @@ int control_status(const struct options *opt)
 	return worst;
 }
 
-/* Looks at the pidfile; false, and said why, if it names nobody who may be signalled. */
+/*
+ * Looks at the pidfile; false if it names no process that we may signal: says
+ * why, unless it has exited.
+ */
 static bool target_look(struct target *target)
 {
 	struct owner *owner = &target->owner;
@@ -112,7 +115,7 @@ static bool target_look(struct target *target)
 	return false;
 }
 
-/* Looks again; false, and it counts as ended, where the file has become another's. */
+/* Looks again; false if the pidfile is another's by now: then ours has exited. */
 static bool target_look_again(struct target *target)
 {
 	const pid_t pid = target->owner.pid;
@@ -122,13 +125,13 @@ static bool target_look_again(struct target *target)
 	if (target->owner.pid == pid)
 		return true;
 	target->ended = true;
-	target->owner.state = PIDFILE_ABSENT; /* for us */
+	target->owner.state = PIDFILE_ABSENT; /* not ours to remove */
 	return false;
 }
 
 /*
- * Finds and pins the process; false, and said why, where there is none that may be signalled. It is
- * looked at and judged once it is pinned: so its PID cannot have changed hands since.
+ * Finds and pins the process. False as for target_look(), or if the pidfile cannot be trusted. It
+ * is judged once it is pinned: from then on its PID cannot change hands.
  */
 static bool target_find(struct target *target)
 {
@@ -144,7 +147,7 @@ static bool target_find(struct target *target)
 	if (!target_look_again(target))
 		return false;
 	doubt = owner_doubt(&target->owner);
-	/* Or has it ended since it was looked at? */
+	/* It may have exited since we looked. */
 	if (doubt && !process_is_alive(pid) && !target_look_again(target))
 		return false;
 	if (doubt)
@@ -166,7 +169,7 @@ static void target_signal(struct target *target, int number)
 		complain("cannot signal pid %ld: %s", (long)target->owner.pid, strerror(errno));
 }
 
-/* Of a family that is to end, none is to get lost meanwhile. */
+/* Stops them first, so that none escapes; blocks signals, so that none stays stopped. */
 static void target_end_tree(struct target *target, int number)
 {
 	sigset_t all, old;
@@ -180,8 +183,8 @@ static void target_end_tree(struct target *target, int number)
 }
 
 /*
- * The same for its family: nobody is signalled if the daemon may not be, nor if it has ended
- * meanwhile, since what has been read of it may be another's.
+ * The same for its family. Signals nobody if the daemon may not be signaled, or has exited
+ * meanwhile: what we read of it may be another's.
  */
 static void target_signal_tree(struct target *target, enum mode mode, int number)
 {
@@ -194,7 +197,7 @@ static void target_signal_tree(struct target *target, enum mode mode, int number
 		family_signal(&target->family, &target->roll, number);
 }
 
-/* Two names can be of one daemon, which is told once. */
+/* Two names can belong to one daemon, which is signaled once. */
 static bool was_signalled(const struct target *targets, size_t count, pid_t pid)
 {
 	for (size_t i = 0; i < count; i++)
@@ -203,13 +206,13 @@ static bool was_signalled(const struct target *targets, size_t count, pid_t pid)
 	return false;
 }
 
-/* Finds and signals the daemons of all pidfiles, each of which stays pinned. */
+/* Finds and signals the daemon of each pidfile; all stay pinned. */
 static struct target *signal_targets_or_die(const struct options *opt, int number)
 {
 	struct target *targets = allocate_or_die(opt->n_pidfiles, sizeof *targets);
 	struct rlimit limit;
 
-	/* An fd for each. */
+	/* Each takes an fd. */
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
@@ -269,7 +272,7 @@ int control_signal(const struct options *opt)
 	return worst;
 }
 
-/* Of a tree, who has been found since gets the signal, too. */
+/* In a tree, those found only now get the signal, too. */
 static bool target_has_ended(struct target *target, int number)
 {
 	if (target->family.daemon)
@@ -278,7 +281,7 @@ static bool target_has_ended(struct target *target, int number)
 				      : !process_is_alive(target->owner.pid);
 }
 
-/* Waits side by side until all have ended, or the deadline. */
+/* Waits side by side until all have exited, or until the deadline. */
 static void await_targets(struct target *targets, const struct options *opt, int number,
 	int64_t deadline)
 {
@@ -295,7 +298,7 @@ static void await_targets(struct target *targets, const struct options *opt, int
 			if (!target->signalled || target->ended)
 				continue;
 			target->ended = target_has_ended(target, number);
-			/* What is left of a tree may have outlived its daemon. */
+			/* A tree may outlive its daemon, whose fd then stays readable. */
 			if (!target->ended && !(opt->tree && poll_until(target->watch_fd, 0)))
 				events[i].fd = target->watch_fd;
 			all_watched &= target->watch_fd != -1;
@@ -308,12 +311,15 @@ static void await_targets(struct target *targets, const struct options *opt, int
 			left = earliest(left, interval);
 		interval = earliest(2 * interval, POLL_INTERVAL);
 		if (poll(events, (nfds_t)opt->n_pidfiles, poll_timeout(left)) == -1)
-			nap(NAP); /* there are more than RLIMIT_NOFILE allows */
+			nap(NAP); /* there are more fds than RLIMIT_NOFILE allows */
 	}
 	free(events);
 }
 
-/* Tells of those who may be thought to have ended with the daemon, whose process group they are in. */
+/*
+ * Reports what is left of the daemon's process group: users may think that
+ * it exited with the daemon.
+ */
 static void tell_left(pid_t daemon, int64_t deadline)
 {
 	size_t count = group_count(daemon);
@@ -341,7 +347,7 @@ static int target_finish(const struct target *target, int64_t waited, int64_t se
 	char text[32], others[32] = "";
 
 	tell_spared(target);
-	/* Without rights to the file it stays: stale, which harms nobody. */
+	/* If we may not remove the file, it stays: stale, and harmless. */
 	if (target->ended) {
 		if (target->leads)
 			tell_left(target->owner.pid, settled);
@@ -370,7 +376,7 @@ int control_stop(const struct options *opt)
 	int64_t settled;
 	int worst = EXIT_UP;
 
-	/* Who is stopped would not see the signal. */
+	/* A stopped process would not act on the signal. */
 	for (size_t i = 0; number && !opt->tree && i < opt->n_pidfiles; i++)
 		if (targets[i].signalled && !targets[i].ended)
 			process_signal(targets[i].watch_fd, targets[i].owner.pid, SIGCONT);

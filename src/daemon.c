@@ -27,7 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* There is no launcher to clear up: what we have locked, we remove, if we still may. */
+/* No launcher will clear up: we remove the pidfile that we have locked, if we still may. */
 static _Noreturn void die_in_foreground(const struct plan *plan, enum step step, int error)
 {
 	const char *path = plan->opt->pidfile;
@@ -42,7 +42,7 @@ static _Noreturn void die_in_foreground(const struct plan *plan, enum step step,
 	die_of_step(&plan->objects, step, error);
 }
 
-/* Goes on if the step was done; or else tells the launcher why not, and ends. */
+/* Returns if the step was done. If not, reports the failure and exits. */
 static void must(const struct plan *plan, enum step step, bool done)
 {
 	int error = errno;
@@ -54,7 +54,7 @@ static void must(const struct plan *plan, enum step step, bool done)
 	else if (plan->channel_fd == -1)
 		verbose_step(&plan->objects, step);
 	else if (!done || (diagnostics.verbose && step_is_told(step)))
-		/* A launcher that was killed hears nothing: that is no reason not to go on. */
+		/* A launcher that was killed hears nothing, which is no reason to give up. */
 		(void)report(plan->channel_fd, step, !done, error);
 	if (!done)
 		_exit(EXIT_SETUP);
@@ -77,7 +77,7 @@ static void take_pidfile(struct plan *plan)
 			plan->launcher, &lock_fd);
 		if (failed != STEP_PIDFILE_LOST || plan->channel_fd != -1)
 			break;
-		/* In the foreground there is no launcher to do it. What the streams came from is closed. */
+		/* In the foreground no launcher does it. The fds behind the streams are closed. */
 		instance_settle(&plan->instance);
 		for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 			plan->streams.fd[i] = -1;
@@ -95,7 +95,7 @@ static void take_pidfile(struct plan *plan)
 	must(plan, failed ? failed : STEP_PIDFILE_WRITE, failed == STEP_DONE);
 }
 
-/* setuid(7): groups while we still may, the user last; then make sure that it holds. */
+/* setuid(7): groups while we still may, the user last; then verify that there is no way back. */
 static void assume_identity(const struct plan *plan)
 {
 	const struct identity *id = &plan->id;
@@ -108,8 +108,8 @@ static void assume_identity(const struct plan *plan)
 }
 
 /*
- * For --restart: forks. The child returns, to become the command as any daemon does; we become its
- * keeper once it has been executed, or end as it has. Signals wait for the keeper; orphans are ours.
+ * For --restart: forks. The child returns, to become the command as any daemon does. We become its
+ * keeper once it has exec'd, or exit as it did. Signals wait for the keeper; orphans come to us.
  */
 static void fork_command(struct plan *plan)
 {
@@ -172,18 +172,19 @@ _Noreturn void become_daemon(struct plan *plan)
 		errno = error;
 		must(plan, find_step(error), error == 0);
 	}
-	/* Only now: a start that fails leaves them as they are. */
+	/* Only now: a failed start leaves them as they are. */
 	if (opt->truncate)
 		must(plan, STEP_TRUNCATE, streams_truncate(&plan->streams) == 0);
 	/*
-	 * Last, and told before it is done: until then SIGPIPE is ignored, so that a launcher's death
-	 * is not ours. Ignoring it once more drops one that has come while it was blocked.
+	 * Last, and reported before it is done: until then we ignore SIGPIPE, so that
+	 * the launcher's death does not kill us. Ignoring it again drops one that
+	 * came while it was blocked.
 	 */
 	must(plan, STEP_SIGNALS, true);
 	signal(SIGPIPE, SIG_IGN);
 	if (opt->restart >= 0) {
 		die_with_parent();
-		errno = ESRCH; /* it has ended before */
+		errno = ESRCH; /* the keeper exited before that */
 		must(plan, STEP_KEEPER, getppid() == plan->keeper.pid);
 	}
 	if (reset_signals(&opt->ignore) == -1)
@@ -194,8 +195,8 @@ _Noreturn void become_daemon(struct plan *plan)
 }
 
 /*
- * The second child. The launcher could not tell its end without its PID. As the leader of its
- * process group, it can be killed with what it has forked by "kill -- -PID".
+ * The second child. Without its PID, the launcher would not notice its death. It leads its process
+ * group, so that "kill -- -PID" also kills what it has forked.
  */
 static _Noreturn int be_born(void *argument)
 {
@@ -211,7 +212,10 @@ _Noreturn int detach(void *argument)
 {
 	const struct plan *plan = argument;
 
-	/* We would be what that namespace ends with, or unknown there by the PID of the pidfile. */
+	/*
+	 * We would be that namespace's init, and it would die with us; or our PID
+	 * would mean nothing outside.
+	 */
 	must(plan, STEP_PID_NAMESPACE, getppid() != 0);
 	must(plan, STEP_SESSION, setsid() != -1);
 	must(plan, STEP_FORK_AGAIN, fork_lending(DAEMON, be_born, argument) != -1);

@@ -53,7 +53,7 @@ static int close_spans(const struct fds *keep)
 	return close_span(low, INT_MAX);
 }
 
-/* One call for each fd that is open. A list that changes while it is read may skip some. */
+/* One call for each open fd. A list that changes while it is read may skip some. */
 static int close_listed(const struct fds *keep, const char *directory)
 {
 	struct dirent *entry;
@@ -76,7 +76,7 @@ static int close_listed(const struct fds *keep, const char *directory)
 	return failed ? -1 : 0;
 }
 
-/* The last resort. fds above a limit that was lowered later are out of its reach. */
+/* The last resort: it misses fds above a limit that was lowered since. */
 static int close_each(const struct fds *keep)
 {
 	long limit = sysconf(_SC_OPEN_MAX);

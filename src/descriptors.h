@@ -1,7 +1,7 @@
 /*
- * descriptors: sets of file descriptors, and the close of all others.
+ * descriptors: sets of file descriptors, and how to close all others.
  *
- * ensure_standard_fds is for the launcher, the others are for the children too.
+ * ensure_standard_fds is for the launcher, the rest is for the children too.
  */
 #ifndef DESCRIPTORS_H
 #define DESCRIPTORS_H
@@ -20,21 +20,25 @@ struct fds {
 /* Whether fd is in the set. */
 bool fds_hold(const struct fds *set, int fd);
 
-/* Puts fd into a set that has room for it. */
+/* Adds fd to a set that has room for it. */
 void fds_insert(struct fds *set, int fd);
 
 /*
- * Closes every fd from 3 up that is not to be kept, whatever RLIMIT_NOFILE is: close_range(2), or one
- * by one those that /proc/self/fd or /dev/fd lists, or all that are allowed. -1, errno set, if it cannot.
+ * Closes every fd from 3 up except those to keep: by close_range(2); or one by one, those
+ * that /proc/self/fd or /dev/fd lists, whatever RLIMIT_NOFILE is; or, failing that, all
+ * below that limit. Returns 0.
  */
 int close_others(const struct fds *keep);
 
-/* An fd from 10 up, or, where RLIMIT_NOFILE is lower than that, any. */
+/*
+ * Moves fd to 10 or above, or leaves it where RLIMIT_NOFILE is lower than that. It stays open
+ * across exec. -1, errno set, if it fails.
+ */
 int move_high(int fd);
 
 /*
- * Opens /dev/null on those of fds 0 to 2 that the caller has closed, lest a file of ours
- * become a standard stream. Returns those that were missing, a bit each.
+ * Opens /dev/null on each of fds 0 to 2 that the caller has closed, lest a file of ours become a
+ * standard stream; or dies. Returns a bit for each that was closed.
  */
 unsigned int ensure_standard_fds(void);
 

@@ -39,7 +39,7 @@ int environment_put(char *setting)
 {
 	char *equals = setting + strcspn(setting, "=");
 
-	/* The caller may have the name twice, which would leave the second. */
+	/* If the caller has the name twice, putenv(3) would leave the second. */
 	*equals = '\0';
 	unsetenv(setting);
 	*equals = '=';
@@ -53,7 +53,7 @@ void environment_set_or_die(char **settings, size_t count)
 			die(EXIT_SETUP, "cannot set '%s': %s", settings[i], strerror(errno));
 }
 
-/* What forbids a login runs no commands, which is what a daemon wants $SHELL for. */
+/* A shell that refuses logins runs no commands, and a daemon wants $SHELL for that. */
 static bool is_shell(const char *path)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;

@@ -1,6 +1,6 @@
 /*
- * features: what the system's headers are to declare. The first of them that is included settles it
- * for all, so each .c of the program includes this before anything else.
+ * features: what the system's headers declare. The first header settles it for all, so each .c of
+ * the program includes this one before any other.
  */
 #ifndef FEATURES_H
 #define FEATURES_H

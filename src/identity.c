@@ -22,7 +22,7 @@
 
 static const char passwd_file[] = "/etc/passwd", group_file[] = "/etc/group";
 
-/* getpwnam(3): what errno may be left at where there is merely no entry, or no such file. */
+/* getpwnam(3): what errno may be where there is merely no entry, or no such file. */
 static bool is_lookup_error(int error)
 {
 	return error && error != ENOENT && error != ESRCH && error != ERANGE && error != EBADF &&
@@ -30,8 +30,9 @@ static bool is_lookup_error(int error)
 }
 
 /*
- * Returns why a lookup that has found nothing, or no more, is not to be believed; 0 if it is. Where
- * nsswitch.conf(5) names a second service, libc does not tell that it could not read the file.
+ * Returns the error for which a lookup that found nothing, or nothing more, cannot be
+ * trusted; 0 if it can. Where nsswitch.conf(5) names a second service, libc does not say that
+ * it could not read the file.
  */
 static int lookup_error(int error, const char *database)
 {
@@ -61,7 +62,7 @@ static const struct passwd *user_or_die(const char *name, struct identity *id)
 	entry = getpwnam(name);
 	if (!entry && is_number)
 		entry = getpwuid((uid_t)number);
-	/* Without its entry, a number would lack its supplementary groups. */
+	/* Without its entry, a number would lack the supplementary groups. */
 	error = entry ? 0 : lookup_error(errno, passwd_file);
 	if (error)
 		die(EXIT_SETUP, "cannot look up user '%s': %s", name, strerror(error));
@@ -114,7 +115,7 @@ static void identity_groups(struct identity *id, const struct passwd *user)
 	id->n_groups = user ? NGROUPS_MAX : 1;
 	if (!user)
 		return;
-	/* glibc calls it a success where it could not read the group database. */
+	/* glibc reports success even if it could not read the group database. */
 	errno = 0;
 	error = list_groups(user->pw_name, id->gid, groups, &id->n_groups) == -1
 			? errno
@@ -132,7 +133,7 @@ static bool groups_hold(const gid_t *groups, int count, gid_t group)
 	return false;
 }
 
-/* Whether our supplementary groups are these. Our own group counts as one of them, or need not be. */
+/* Whether our supplementary groups are these. Either list may or may not have the primary group. */
 static bool has_groups(const struct identity *id)
 {
 	static gid_t ours[NGROUPS_MAX];
@@ -179,7 +180,7 @@ enum step identity_resolve(const struct options *opt, struct identity *id)
 			opt->user, opt->user);
 	identity_groups(id, user);
 	same = id->uid == geteuid() && id->gid == getegid();
-	/* Who is not root cannot set groups; to become oneself, that is no reason to fail. */
+	/* Only root can set groups; to become oneself, that is no reason to fail. */
 	id->change = !same || (geteuid() == 0 && !has_groups(id));
 	if (!id->change || may_set_groups() == 0)
 		return STEP_DONE;

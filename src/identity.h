@@ -1,5 +1,5 @@
 /*
- * identity: who to be, of -u and -g. It is resolved here, in the launcher, and assumed by the daemon.
+ * identity: the user and groups of -u and -g. The launcher resolves them, the daemon assumes them.
  */
 #ifndef IDENTITY_H
 #define IDENTITY_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Who to be. */
+/* Whom the daemon runs as. */
 struct identity {
 	bool change;
 	uid_t uid;
@@ -19,10 +19,16 @@ struct identity {
 	int n_groups;
 };
 
-/* Settles who to be, of -u USER[:GROUP] and -g GROUP. Returns the step that we may not do, errno set. */
+/*
+ * Resolves -u USER[:GROUP] and -g GROUP, or dies; sets HOME and the like. Returns the step that we
+ * lack the privileges for, errno set.
+ */
 enum step identity_resolve(const struct options *opt, struct identity *id);
 
-/* root may be kept from a directory (NFS) that the user to be can enter. */
+/*
+ * Whether chdir(2), which failed with this error, may work later: NFS can keep root out of a
+ * directory that the daemon's user can enter.
+ */
 bool may_enter_later(const struct identity *id, int error);
 
 #endif

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOCK_MODE = 0600 }; /* who can read the file can lock it */
+enum { LOCK_MODE = 0600 }; /* whoever can read the file can lock it */
 
 static _Noreturn void die_running(const char *path, const struct owner *owner)
 {
@@ -51,13 +51,13 @@ static struct owner pidfile_owner_or_die(const struct instance *instance, int64_
 	return owner;
 }
 
-/* Returns when the owner may have ended, or the deadline has passed. */
+/* Returns when the owner may have exited, or the deadline has passed. */
 static void await_owner_end(const struct instance *instance, const struct owner *owner)
 {
 	int watch = owner->pid > 0 ? process_watch(owner->pid) : -1;
 	struct owner now = pidfile_owner_or_die(instance, BUSY_LIMIT);
 
-	/* Asked for again once it is pinned: before that, its PID may have changed hands. */
+	/* Asked again once it is pinned: until then its PID may have changed hands. */
 	if (owner_runs(&now) && now.pid == owner->pid) {
 		if (watch != -1 && now.state != PIDFILE_ORPHANED)
 			poll_until(watch, instance->deadline);
@@ -70,8 +70,9 @@ static void await_owner_end(const struct instance *instance, const struct owner 
 }
 
 /*
- * Only the daemon itself is reason to be content, and only once it has been executed: a start that
- * is still in its execve(2), from a slow file system, may yet fail. Returns if it has ended meanwhile.
+ * --ok-if-running: exits with 0, but only for the daemon itself, and only once it has
+ * exec'd: a start that is still in execve(2), on a slow file system, may yet fail. Returns
+ * if it has exited meanwhile.
  */
 static void be_content(const char *path, const struct owner *owner, int64_t patience)
 {
@@ -109,7 +110,7 @@ void instance_settle(const struct instance *instance)
 	verbose("nobody runs under pidfile '%s'", opt->pidfile);
 }
 
-/* Asks again and again, since nothing but a signal would end a flock(2) that waits. */
+/* Polls, since only a signal would interrupt a flock(2) that waits. */
 static bool flock_until(int fd, int64_t deadline)
 {
 	int64_t left;
@@ -126,7 +127,7 @@ static bool flock_until(int fd, int64_t deadline)
 int instance_lock_or_die(const struct instance *instance)
 {
 	const struct options *opt = instance->opt;
-	/* With -u, a link that the user has made would lend them what it points to. */
+	/* With -u, a link that the user has planted would lend them what it points to. */
 	const int nofollow = opt->user ? O_NOFOLLOW : 0;
 	const int flags = O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC | nofollow;
 	int fd;

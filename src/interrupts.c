@@ -28,7 +28,7 @@ void catch_interrupts(void (*handler)(int), sigset_t *mask)
 		}
 }
 
-/* The one that has come while it is blocked; 0: none. */
+/* The interrupt that is pending while it is blocked; 0: none. */
 static int interrupt_pending(void)
 {
 	struct sigaction action;

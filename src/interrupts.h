@@ -1,9 +1,9 @@
 /*
- * interrupts: the signals that ask a launcher to give up, such as Ctrl-C, unless the caller has them
- * ignored. An alarm(2) may be the caller's limit.
+ * interrupts: the signals that ask the launcher to give up, such as Ctrl-C, unless the caller has
+ * them ignored. An alarm(2) may be the caller's time limit.
  *
- * All of this is for the launcher. From the fork of a daemon on it has all signals blocked, lest it
- * end and leave one behind that nobody has heard of; so it looks for them where it may have to wait.
+ * For the launcher. From the fork of a daemon on, it blocks all signals, lest it die and leave
+ * behind a daemon that nobody knows of; so it checks for them where it may have to wait.
  */
 #ifndef INTERRUPTS_H
 #define INTERRUPTS_H
@@ -12,12 +12,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* The one that has come; 0: none. */
+/* The signal that has come; 0: none. */
 extern volatile sig_atomic_t interrupted_by;
 
 /*
- * From now on `handler` is called for them. `mask` becomes what is blocked while they are waited for:
- * all but them. sigaction(2), ppoll(2)
+ * From now on, they call `handler`. `mask` becomes the signal mask to wait for them with: all
+ * others are blocked. sigaction(2), ppoll(2)
  */
 void catch_interrupts(void (*handler)(int), sigset_t *mask);
 
@@ -25,12 +25,12 @@ void catch_interrupts(void (*handler)(int), sigset_t *mask);
 void on_interrupt(int number);
 
 /*
- * write(2) to what may be a full pipe, to which the launcher would be deaf to all signals for as long
- * as nobody reads: an interrupt ends it, with EINTR.
+ * write(2), but an interrupt ends the wait for a full pipe, with EINTR: otherwise the launcher
+ * would be deaf to all signals until somebody reads.
  */
 ssize_t write_or_give_up(int fd, const char *text, size_t size);
 
-/* Ends as the signal would have ended us, so that our caller sees it. */
+/* Dies of the signal, so that our caller sees which. */
 __attribute__((noreturn)) void die_of_signal(int number);
 
 #endif

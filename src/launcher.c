@@ -29,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OUR_FDS = 5 }; /* at most, to be kept besides those of -k */
+enum { OUR_FDS = 5 }; /* at most, to keep besides those of -k */
 
 /* Settles which fds the daemon keeps: those of -k, of --notify-fd, of -l and of --restart. */
 static void prepare_keep(struct plan *plan)
@@ -54,7 +54,7 @@ static void prepare_keep(struct plan *plan)
 		fds_insert(keep, plan->keeper.token_fd);
 }
 
-/* Hears the status channel out, to its end. False: it cannot be heard. */
+/* Reads the status channel to its end. False, errno set, if it cannot. */
 static bool listen_to(const struct objects *objects, int fd, struct attempt *attempt)
 {
 	struct report report;
@@ -92,9 +92,9 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 	attempt->family.session = fork_lending(MIDDLE_CHILD, detach, plan);
 	if (attempt->family.session == -1)
 		die_of_step(&plan->objects, STEP_FORK, errno);
-	close(channel[1]); /* it is closed on Linux, whatever it says: close(2) */
+	close(channel[1]); /* Linux closes it even if this fails: close(2) */
 	if (!listen_to(&plan->objects, channel[0], attempt)) {
-		/* What cannot be heard must not run. Until they are reaped, the PIDs are ours. */
+		/* A daemon that we cannot hear must not run. Until reaped, the PIDs are theirs. */
 		attempt->failure =
 			(struct report){.step = STEP_CHANNEL, .failed = true, .error = errno};
 		while (!attempt->family.daemon &&
@@ -110,7 +110,7 @@ static void fork_daemon_or_die(struct plan *plan, struct attempt *attempt)
 	close(channel[0]);
 }
 
-/* The daemon did not come up: leaves nothing behind, and says why; returns if it lost a race. */
+/* The daemon did not come up: clears up and exits with the reason; returns if it lost a race. */
 static void clear_up(const struct plan *plan, const struct attempt *attempt, int middle_status)
 {
 	const struct options *opt = plan->opt;
@@ -179,7 +179,7 @@ _Noreturn void launch_in_foreground(struct plan *plan)
 	char parent[PATH_MAX];
 
 	prepare_keep(plan);
-	/* Kept from the close of all fds; exec closes them. */
+	/* Exempt from the closing of all fds; exec closes it. */
 	diagnostics.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (diagnostics.fd == -1)
 		diagnostics.fd = STDERR_FILENO;

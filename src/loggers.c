@@ -25,14 +25,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOGGER_TRIAL (NANOSECONDS / 10) /* a logger that ends before that cannot have started */
+#define LOGGER_TRIAL (NANOSECONDS / 10) /* a logger that exits before that cannot have started */
 
 static struct logger {
 	const char *stream; /* "|command" */
 	pid_t group;	    /* process group, and session */
 	pid_t pid;	    /* 0: not known */
 	int fd;		    /* the writing end of the pipe */
-	int status;	    /* of the last of it that orphan_reap() has reaped; -1: none */
+	int status;	    /* of its last process that orphan_reap() reaped; -1: none */
 } loggers[2];
 static size_t n_loggers;
 
@@ -51,7 +51,7 @@ static void logger_start_or_die(const char *stream)
 	logger->group = fork();
 	if (logger->group == 0) {
 		pid = setsid() == -1 ? -1 : fork();
-		/* In the second child: a session's leader could acquire a terminal by writing to one. */
+		/* The second child: a session leader could acquire a terminal by opening one. */
 		if (pid == 0)
 			become_shell_command(stream + 1, NULL, ends[0],
 				open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -74,8 +74,8 @@ static void logger_start_or_die(const char *stream)
 }
 
 /*
- * Waits for what we, the subreaper, have inherited of it, or for init to have reaped it. False if
- * some of it is left.
+ * Reaps what we, the subreaper, have inherited of it, or waits until init has.
+ * False if some of it is left.
  */
 static bool logger_reap(const struct logger *logger, int64_t deadline, int *status)
 {
@@ -136,11 +136,11 @@ void loggers_end(void)
 bool loggers_ended(int64_t deadline, const char *when)
 {
 	char why[32] = "";
-	int status = -1; /* it stays, where init has reaped the logger */
+	int status = -1; /* stays so if init has reaped the logger */
 
 	for (size_t i = 0; i < n_loggers; i++) {
 		if (!poll_until(loggers[i].fd, deadline))
-			continue; /* somebody has the other end open */
+			continue; /* a process has the other end open */
 		logger_reap(&loggers[i], deadline_in(LOGGER_TRIAL), &status);
 		if (status != -1 && WIFEXITED(status))
 			snprintf(why, sizeof why, ", with exit status %d", WEXITSTATUS(status));
@@ -150,7 +150,7 @@ bool loggers_ended(int64_t deadline, const char *when)
 	return false;
 }
 
-/* Whether all wait for input: so the shells have found their commands. */
+/* Whether all wait for input: then the shells have found their commands. */
 static bool loggers_read(void)
 {
 	for (size_t i = 0; i < n_loggers; i++)

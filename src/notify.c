@@ -41,7 +41,7 @@ void notify_unbind(void)
 	*notify_directory = '\0';
 }
 
-/* From when the socket has a file until the wait begins. */
+/* Handles interrupts from when the socket has a file until the wait begins. */
 static void on_early_interrupt(int number)
 {
 	notify_unbind();
@@ -52,7 +52,7 @@ static void on_early_interrupt(int number)
 /* Opens a directory that only root and we can write to, and whose mode has these bits; or -1. */
 static int open_private(const char *root, const char *path, mode_t bits)
 {
-	/* A link would mean another directory to a daemon inside of --chroot. */
+	/* To a daemon inside --chroot, a link would mean another directory. */
 	const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (*root ? O_NOFOLLOW : 0));
 	struct stat status;
 
@@ -67,9 +67,9 @@ static int open_private(const char *root, const char *path, mode_t bits)
 }
 
 /*
- * Binds the socket to a file in a new directory below `place`, in which only root and we can make
- * names: the daemon keeps this one, and must not send to a stranger who has taken it after us.
- * Only the daemon's user may send to it. False: try another place.
+ * Binds the socket to a file in a new directory below `place`, where only root and we can create
+ * names: the daemon keeps this one, and must not send to a stranger that takes it after us. Only
+ * the daemon's user may send to it. False, errno set: try another place.
  */
 static bool notify_bind_below(int fd, const char *root, const struct identity *id,
 	const char *place, struct sockaddr_un *address)
@@ -101,7 +101,7 @@ static bool notify_bind_below(int fd, const char *root, const struct identity *i
 		errno = error;
 		return false;
 	}
-	/* By the fd: whoever owns the root directory of --chroot could put a link in the path. */
+	/* By the fd: whoever owns the root directory of --chroot could put a link into the path. */
 	if (fchmodat(directory_fd, name, S_IRUSR | S_IWUSR, 0) == -1 ||
 		(id->change && fchownat(directory_fd, name, id->uid, id->gid,
 				       AT_SYMLINK_NOFOLLOW) == -1) ||
@@ -109,14 +109,15 @@ static bool notify_bind_below(int fd, const char *root, const struct identity *i
 		die(EXIT_SETUP, "cannot create the notification socket '%s': %s", notify_path,
 			strerror(errno));
 	close(directory_fd);
-	/* The daemon's name for it. */
+	/* The name as the daemon sees it. */
 	snprintf(address->sun_path, sizeof address->sun_path, "%s", notify_path + strlen(root));
 	return true;
 }
 
 /*
- * In /tmp, a name that we have given up is anybody's. So a directory of ours stays, one for all
- * starts of a user, unless another user has taken its name. The sticky bit keeps it ours.
+ * In /tmp, anybody can take a name that we have given up. So we leave a directory there,
+ * one for all starts of a user, or a new one if another user has taken its name. The
+ * sticky bit keeps it ours.
  */
 static bool notify_make_place(const char *root, const char *shared, char place[PATH_MAX])
 {
@@ -146,11 +147,14 @@ static bool notify_make_place(const char *root, const char *shared, char place[P
 	return true;
 }
 
-/* Where the name stays ours. /run is root's; a user has a directory, of the login. */
+/*
+ * Binds it to a file whose name stays ours: in root's /run, in the directory that a login
+ * gives its user, or in /tmp.
+ */
 static bool notify_bind_file(int fd, const char *root, const struct identity *id,
 	struct sockaddr_un *address)
 {
-	/* Neither a daemon inside of --chroot nor another user could reach it. */
+	/* Neither a daemon inside --chroot nor another user could reach it. */
 	const char *own = *root || id->change ? NULL : getenv("XDG_RUNTIME_DIR");
 	const char *const places[] = {"/run", "/var/run", own, "/tmp"};
 	char place[PATH_MAX], shared[PATH_MAX] = "";

@@ -19,27 +19,28 @@ struct notice {
 	bool ready;
 	struct sender ready_by;
 	bool barrier;	  /* BARRIER=1, since READY=1 */
-	bool closed;	  /* --notify-fd, without a newline */
+	bool closed;	  /* --notify-fd, before a newline came */
 	int error;	  /* ERRNO= */
 	pid_t main_pid;	  /* MAINPID= */
 	int64_t deadline; /* of the wait, which EXTEND_TIMEOUT_USEC= moves; nanoseconds */
 	char status[160]; /* STATUS= */
 };
 
-/* A signal handler may call it. */
+/* Removes the socket's file and directory. A signal handler may call it. */
 void notify_unbind(void);
 
-/* The socket on which sd_notify(3) speaks, and its name in the daemon's environment. */
+/* Opens the socket for sd_notify(3) and puts its name into our environment, or dies. */
 int notify_open_or_die(const char *root, const struct identity *id);
 
-/* The pipe of --notify-fd: our end, and in `write_fd` the daemon's. */
+/* Makes the pipe of --notify-fd or --ready, or dies. Returns our end; `write_fd` is the other. */
 int notify_pipe_or_die(int *write_fd);
 
-/* Takes in one message, lines of NAME=VALUE: sd_notify(3). Text ends with a NUL, and is changed. */
+/* Takes in one message, lines of NAME=VALUE: sd_notify(3). Modifies `text`, a string. */
 void notify_parse(char *text, struct notice *notice);
 
 /*
- * Takes in the next message, if it is from the daemon's user, root or us; false if there is none.
+ * Takes in the next message, ignored unless it is from the daemon's user,
+ * root or us. False if none.
  */
 bool notify_receive(int fd, uid_t user, struct notice *notice);
 

@@ -213,7 +213,7 @@ static void options_notify_fd(struct options *opt, const char *text)
 	opt->notify_fd = (int)fd;
 }
 
-/* 0 is no signal, but what --stop may be told to send. */
+/* 0 is not a signal, but --stop may be told to send it. */
 static void options_signal(struct options *opt, const char *name)
 {
 	unsigned long long none;
@@ -232,7 +232,7 @@ static void options_mode(struct options *opt, enum mode mode, const char *signal
 		die_usage("%s", "--status cannot be combined with --stop or --signal");
 	if (signal_name)
 		options_signal(opt, signal_name);
-	if (opt->mode != MODE_STOP) /* for which --signal only says how */
+	if (opt->mode != MODE_STOP) /* with --stop, --signal only says which */
 		opt->mode = mode;
 	if (mode == MODE_STATUS)
 		diagnostics.failure = LSB_UNKNOWN;
@@ -370,7 +370,7 @@ bool waits_for_readiness(const struct options *opt)
 	return opt->startsecs >= 0 || opt->notify || opt->notify_fd != -1 || opt->ready;
 }
 
-/* What follows the options are more pidfiles, as the shell makes them of "-p *.pid". */
+/* What follows the options are more pidfiles: the shell expands "-p *.pid" to that. */
 static void options_more_pidfiles(struct options *opt)
 {
 	const bool ended = !strcmp(opt->command[-1], "--");
@@ -384,7 +384,7 @@ static void options_more_pidfiles(struct options *opt)
 	}
 }
 
-/* The options of a start are let pass: a script may keep them in a variable for all it calls. */
+/* A start's options are tolerated: a script may keep them in a variable for all its calls. */
 static void options_check_control(const struct options *opt)
 {
 	if (!opt->pidfile)
@@ -459,7 +459,7 @@ void options_parse(struct options *opt, int argc, char **argv)
 		die_usage("%s", "no command given");
 	opt->pidfiles = argv + 1;
 	for (;;) {
-		/* Where optind points after an error is each libc's own affair. */
+		/* After an error, where optind points depends on the libc. */
 		const char *word = argv[optind];
 		int letter = getopt_long(argc, argv, short_options, long_options, NULL);
 

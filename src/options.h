@@ -1,7 +1,7 @@
 /*
  * options: what the user asked for, and --help beside the table that it must match.
  *
- * For the launcher. Once they have been parsed and checked, they are const.
+ * For the launcher. Once parsed and checked, they are const.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
@@ -27,7 +27,7 @@ enum if_running { IF_RUNNING_REFUSE, IF_RUNNING_WAIT, IF_RUNNING_OK };
 struct options {
 	enum mode mode;
 	const char *pidfile; /* of a start: the last of those below */
-	char **pidfiles;     /* in argv, from where the options were */
+	char **pidfiles;     /* in argv, where the options were */
 	size_t n_pidfiles;
 	const char *lockfile;
 	const char *user;
@@ -45,10 +45,10 @@ struct options {
 	mode_t umask;
 	struct fds keep;
 	int missing_fd;	 /* of -k, the first that is not open; -1: none */
-	sigset_t ignore; /* the dispositions of the daemon: ignored, or else default */
+	sigset_t ignore; /* what the daemon ignores; all else gets the default */
 	char **env;	 /* NAME=VALUE, in the order given */
 	size_t n_env;
-	int64_t startsecs; /* durations in nanoseconds, -1 where not given */
+	int64_t startsecs; /* nanoseconds, as the next three; -1: not given */
 	int64_t timeout;
 	int64_t kill_after;
 	int64_t restart;
@@ -65,13 +65,13 @@ struct options {
 /* The text of --help. */
 extern const char options_help[];
 
-/* -o '|command': the stream goes to a shell command. */
+/* Whether the stream goes to a shell command: -o '|command'. */
 bool is_logger(const struct options *opt, int number);
 
-/* Whether an output goes to one. */
+/* Whether an output goes to a shell command. */
 bool has_loggers(const struct options *opt);
 
-/* A stream that goes to, or comes from, a file that the user has named. */
+/* Whether the stream is a file that the user has named. */
 bool is_file(const struct options *opt, int number);
 
 /* Whether a start is to wait until the daemon is ready. */

@@ -68,7 +68,7 @@ void path_parent(char result[PATH_MAX], const char *path)
 		snprintf(result, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-/* Of two files that are not there yet: the same name in the same directory. */
+/* Of two files that do not exist yet: the same name in the same directory. */
 static bool same_new_path(const char *a, const char *b)
 {
 	char a_parent[PATH_MAX], b_parent[PATH_MAX];
@@ -108,7 +108,7 @@ void path_writable_or_die(const char *what, const char *path)
 			return;
 		error = errno;
 		if (lstat(path, &status) == 0)
-			return; /* a symbolic link to what is not there yet: open(2) will tell */
+			return; /* a dangling symbolic link: open(2) will tell */
 		if (error == ENOENT)
 			die(EXIT_SETUP, "cannot open %s '%s': no such directory '%s'", what, path,
 				parent);

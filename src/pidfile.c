@@ -54,17 +54,14 @@ pid_t pidfile_number(int fd, bool *pure)
 	*pure = is_digit(*text) && size < (ssize_t)sizeof text - 1 &&
 		end + (*end == '\n') == text + size;
 	end += strspn(end, " \t\r");
-	/* Nor may it go on beyond what has been read. */
+	/* Nor may the line go on beyond what we have read. */
 	if (errno || number > INT_MAX ||
 		(end < text + size ? *end != '\n' : size == sizeof text - 1))
 		return 0;
 	return (pid_t)number;
 }
 
-/*
- * The rule for a file that nobody has locked. Neither we nor our launcher can be meant, nor what
- * has no executable.
- */
+/* The rule for a file that is not locked. It cannot mean us, our launcher, or a kernel thread. */
 static bool pidfile_number_runs(pid_t number, pid_t launcher, const struct stat *file)
 {
 	struct process process;
@@ -74,7 +71,7 @@ static bool pidfile_number_runs(pid_t number, pid_t launcher, const struct stat 
 	       !process_is_younger(number, file);
 }
 
-/* Opens the file if it is one that may be believed. Returns the failed step, errno set. */
+/* Opens the file if it is one that we may trust. Returns the failed step, errno set. */
 static enum step pidfile_open(const char *path, int flags, const uid_t *user, int *fd,
 	struct stat *status)
 {
@@ -88,7 +85,7 @@ static enum step pidfile_open(const char *path, int flags, const uid_t *user, in
 		return STEP_PIDFILE_TYPE;
 	if (status->st_nlink > 1)
 		return STEP_PIDFILE_LINKS;
-	/* bmc/daemonize gives the file to -u's user. Who only asks takes any owner's. */
+	/* bmc/daemonize gives the file to -u's user. --status and the like accept any owner. */
 	if (user && status->st_uid != 0 && status->st_uid != geteuid() && status->st_uid != *user)
 		return STEP_PIDFILE_OWNER;
 	return STEP_DONE;
@@ -104,7 +101,7 @@ static bool is_new(const struct stat *file)
 	return !is_in_future(file) && clock_read(CLOCK_REALTIME) - BUSY_LIMIT < written_at(file);
 }
 
-/* Who has the file: what pidfile_look() says of one that is open. */
+/* pidfile_look() for a file that is open. PIDFILE_ABSENT, errno set: it cannot be locked. */
 static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 {
 	struct process process;
@@ -121,7 +118,7 @@ static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 		return PIDFILE_STALE;
 	known = process_read(owner->pid, &process);
 	owner->ending = known && process.ending && process.threads == 1;
-	/* One that writes in place has no lock for a moment: then the file is new. */
+	/* A process that writes in place has no lock for a moment: then the file is new. */
 	if ((lock.l_type == F_RDLCK || is_new(&owner->status)) && known && !process.execed)
 		return PIDFILE_STARTING;
 	if (lock.l_type == F_UNLCK)
@@ -131,7 +128,7 @@ static enum pidfile_state pidfile_judge(int fd, struct owner *owner)
 	return owner->open == SEEN_NOT ? PIDFILE_ORPHANED : PIDFILE_LOCKED;
 }
 
-/* Says who has the pidfile; nothing on disk changes. Returns the failed step, errno set. */
+/* Finds out who holds the pidfile; changes nothing on disk. Returns the failed step, errno set. */
 static enum step pidfile_look(const char *path, const uid_t *user, struct owner *owner)
 {
 	struct stat *status = &owner->status;
@@ -173,7 +170,10 @@ enum step pidfile_look_settled(const char *path, const uid_t *user, int64_t pati
 		if (step || (owner->state != PIDFILE_CHANGING && owner->state != PIDFILE_STARTING &&
 				    owner->state != PIDFILE_ORPHANED && !owner->ending))
 			return step;
-		/* One that exits closes its fds a moment before it loses its locks, and lives a moment longer. */
+		/*
+		 * An exiting process closes its fds a moment before it loses its locks, and
+		 * is alive a moment longer.
+		 */
 		if (owner->state == PIDFILE_ORPHANED)
 			patience = BUSY_LIMIT;
 		limit = limit ? limit : deadline_in(patience);
@@ -188,7 +188,7 @@ bool owner_runs(const struct owner *owner)
 	return owner->state >= PIDFILE_CHANGING;
 }
 
-/* Whether only root and we can have written what the file says. */
+/* Whether only root or we can have written the file. */
 static bool file_is_trusted(const struct stat *file)
 {
 	return (file->st_uid == 0 || file->st_uid == geteuid()) &&
@@ -226,8 +226,8 @@ const char *owner_text(char text[32], pid_t pid)
 }
 
 /*
- * Opens the file, makes it if need be, and locks it for writing. On STEP_PIDFILE_LOST another
- * holds the lock.
+ * Opens the file, or creates it, and locks it for writing. STEP_PIDFILE_LOST:
+ * another process holds the lock.
  */
 static enum step pidfile_open_locked(const char *path, const uid_t *user, int *fd,
 	struct stat *status, bool *made)
@@ -251,7 +251,7 @@ static enum step pidfile_open_locked(const char *path, const uid_t *user, int *f
 				return STEP_PIDFILE_LOST;
 			}
 			if (*made)
-				unlink(path); /* a file system without locks: nobody has one */
+				unlink(path); /* a file system without locks: nobody holds one */
 			return STEP_PIDFILE_LOCK;
 		}
 		/* The file may have been removed or replaced between open and lock. */
@@ -260,7 +260,7 @@ static enum step pidfile_open_locked(const char *path, const uid_t *user, int *f
 	}
 }
 
-/* Writes our PID; the tail goes last, so that there is never a moment without a number. */
+/* Writes our PID. Truncates last, so that there is never a moment without a number. */
 static bool pidfile_write(int fd, bool truncate)
 {
 	char text[16];
@@ -284,7 +284,7 @@ void pidfile_name_draft(char draft[PATH_MAX], const char *path)
 		*draft = '\0';
 }
 
-/* Makes the new file, complete and locked, and gives it the name. */
+/* Creates the new file, complete and locked, and renames it into place. */
 static enum step pidfile_replace(const char *path, const char *draft, int *lock_fd)
 {
 	int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, PIDFILE_MODE);
@@ -316,7 +316,7 @@ static enum step pidfile_replace(const char *path, const char *draft, int *lock_
 	return step;
 }
 
-/* For where nobody but we could hinder it. */
+/* For where only processes of our own user can be in the way, for a moment. */
 static bool lock_soon(int fd)
 {
 	const int64_t limit = deadline_in(BUSY_LIMIT);
@@ -330,9 +330,10 @@ static bool lock_soon(int fd)
 }
 
 /*
- * Writes our PID into a file that cannot be replaced. The daemon must not keep the writable fd,
- * and its close drops the lock: so the read lock is taken after that, and if then the number is
- * not ours, or another has a lock too, it was faster in the gap, and has won. Closes `fd`.
+ * Writes our PID into a file that cannot be replaced. The daemon must not keep the writable
+ * fd, and closing that drops the lock: so it takes the read lock after that. If the number
+ * is not ours by then, or another process holds a lock too, that one was faster in the gap,
+ * and has won. Closes `fd`.
  */
 static enum step pidfile_rewrite(const char *path, const uid_t *user, int fd,
 	const struct stat *claimed, int *lock_fd)
@@ -368,7 +369,7 @@ static enum step pidfile_rewrite(const char *path, const uid_t *user, int fd,
 	return step;
 }
 
-/* What the directory answers where it takes no new file, or no other in place of this one. */
+/* The errors of a directory that takes no new file, or no replacement for this one. */
 static bool is_fixed_error(int error)
 {
 	return error == EACCES || error == EPERM || error == EBUSY || error == ENAMETOOLONG ||
@@ -388,7 +389,7 @@ enum step pidfile_take(const char *path, const char *draft, const uid_t *user, p
 	if (step)
 		return step;
 	number = pidfile_number(fd, &pure);
-	/* The time is that of the number: it may have been written since the file was opened. */
+	/* The time must be the number's, which may have been written since we opened the file. */
 	if (number == -1 || (number > 0 && fstat(fd, &old) == -1))
 		step = STEP_PIDFILE_READ;
 	else if (pidfile_number_runs(number, launcher, &old))

@@ -34,11 +34,11 @@ enum seen process_has_open(pid_t pid, int likely, const struct stat *file)
 	char path[64];
 	DIR *list;
 
-	/* What else it has open may be on a file system that does not answer. */
+	/* The likely one first: others may be on a file system that does not answer. */
 	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)pid, likely);
 	if (!process_read(pid, &process))
 		return kill(pid, 0) == -1 && errno == ESRCH ? SEEN_NOT : UNSEEN;
-	if (process.state == 'Z') /* but for its other threads, which have the fds that there are */
+	if (process.state == 'Z') /* its other threads may still have the fds */
 		return process.threads > 1 ? UNSEEN : SEEN_NOT;
 	if (stat(path, &status) == 0 && same_file(&status, file))
 		return SEEN;
@@ -70,7 +70,7 @@ bool process_user(pid_t pid, uid_t *uid)
 	return true;
 }
 
-/* For where /proc does not tell a zombie. False where a process cannot be watched, either. */
+/* For when /proc does not show a zombie. False where a process cannot be watched, either. */
 static bool process_has_ended(pid_t pid)
 {
 	int watch = process_watch(pid);
@@ -141,7 +141,7 @@ int process_reap(pid_t pid)
 	return -1;
 }
 
-/* Whether one of its threads has a child that `is` so; `unknown` where that cannot be known. */
+/* Whether one of its threads has a child that `is` so; `unknown` where that cannot be seen. */
 static bool any_child(pid_t pid, bool (*is)(pid_t), bool unknown)
 {
 	char text[4096];

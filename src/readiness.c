@@ -30,8 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define AT_ONCE (2 * NANOSECONDS)  /* who exits with 0 before that may be in the background */
-#define HEAR_OUT (NANOSECONDS / 2) /* for one who says READY=1 and has more to say */
+#define AT_ONCE (2 * NANOSECONDS)  /* exit status 0 before that: it may be in the background */
+#define HEAR_OUT (NANOSECONDS / 2) /* for a sender of READY=1 that has more to say */
 
 enum verdict { WAITING, READY, DIED, TIMED_OUT, INTERRUPTED, CLOSED, ANOTHER_MAIN };
 
@@ -42,17 +42,17 @@ struct readiness {
 	uid_t user;	      /* the daemon's */
 	int ready_fd;	      /* our end of --notify, --notify-fd or --ready; -1: none */
 	int watch_fd;	      /* -1: the system cannot watch a process */
-	int64_t begun;	      /* nanoseconds, as all that follow */
+	int64_t begun;	      /* nanoseconds, as the next three */
 	int64_t lived_at;     /* when --startsecs are over */
 	int64_t shown_at;     /* when to show a line that says what we wait for */
 	int64_t waited;	      /* until the verdict */
-	bool ended;	      /* after a failure: nothing of it lives */
-	siginfo_t death;      /* si_pid is 0 where it lives, or where init has reaped it */
+	bool ended;	      /* after a failure: the daemon has been terminated */
+	siginfo_t death;      /* si_pid is 0 if it lives, or if init has reaped it */
 	struct notice notice; /* what it has said, or the command of --ready */
 	struct tries tries;   /* of that command */
 };
 
-/* On a terminal, one line that is rewritten in place each second, and erased in the end. */
+/* On a terminal, one line that is rewritten in place each second, and erased at the end. */
 static void progress_show(struct readiness *r)
 {
 	const int64_t now = clock_read(CLOCK_MONOTONIC);
@@ -76,7 +76,7 @@ static void progress_erase(const struct readiness *r)
 		dprintf(STDERR_FILENO, "\r\033[K");
 }
 
-/* Hears what there is; true if there may be more: they can come faster than we read. */
+/* Takes in what has come; true if there may be more: messages can come faster than we read. */
 static bool hear(struct readiness *r)
 {
 	enum { MESSAGES = 64 };
@@ -140,10 +140,10 @@ static enum verdict await_ready(struct readiness *r, const sigset_t *mask)
 		if (poll_signals(events, 2, until == NEVER ? NEVER : until - now, mask) > 0 &&
 			events[1].revents) {
 			hear(r);
-			/* A socket is read to the end, lest who writes to it is blocked. */
+			/* Read a socket to the end, lest its writer block. */
 			if (!r->opt->notify && (r->notice.ready || r->notice.closed))
 				events[1].fd = -1;
-			/* Signals do not get through a poll that always has something to tell. */
+			/* A poll that always finds something lets no signal through. */
 			poll_signals(NULL, 0, 0, mask);
 		}
 		ready_note_end(&r->tries, &r->notice);
@@ -152,7 +152,7 @@ static enum verdict await_ready(struct readiness *r, const sigset_t *mask)
 	return verdict;
 }
 
-/* An argument that names a file in the caller's directory, and none in the daemon's. */
+/* An argument that names a file in the caller's directory, but not in the daemon's. */
 static const char *misplaced_argument(const struct options *opt)
 {
 	const char *directory = opt->directory ? opt->directory : "/", *name;
@@ -169,7 +169,7 @@ static const char *misplaced_argument(const struct options *opt)
 	return NULL;
 }
 
-/* What may help one whose command has died. */
+/* What may help a user whose command has died. */
 static void hint_at_cure(const struct readiness *r, char *hint, size_t size)
 {
 	const struct options *opt = r->opt;
@@ -190,7 +190,7 @@ static void hint_at_cure(const struct readiness *r, char *hint, size_t size)
 			opt->stream[STDOUT_FILENO] ? "standard error" : "output");
 }
 
-/* "exited with status 1 after 0.03 s", and what is known of the reason. */
+/* "exited with status 1 after 0.03 s", and what is known about the reason. */
 static void complain_of_death(const struct readiness *r)
 {
 	const char *name = r->opt->name;
@@ -246,8 +246,8 @@ static void complain_of(const struct readiness *r, enum verdict verdict)
 }
 
 /*
- * Whether the one who said READY=1 may have more to say. systemd-notify(1) sends a second message,
- * sd_notify_barrier(3), and fails if we are gone by then; a daemon that speaks for itself does
+ * Whether the sender of READY=1 may have more to say. systemd-notify(1) sends a second message,
+ * sd_notify_barrier(3), and fails if we have exited by then; a daemon that speaks for itself does
  * not. But root's systemd-notify gives its parent's PID as its own.
  */
 static bool has_more_to_say(const struct readiness *r)
@@ -270,7 +270,7 @@ static void hear_out(struct readiness *r)
 			hear(r);
 }
 
-/* What the dead have sent is there, and ends; but others can go on. */
+/* What dead processes have sent is all there; but others can go on sending. */
 static void hear_last_words(struct readiness *r)
 {
 	const int64_t limit = deadline_in(HEAR_OUT);
@@ -279,15 +279,15 @@ static void hear_last_words(struct readiness *r)
 		;
 }
 
-/* Ends what has not become ready, and us, with the reason. */
+/* Terminates what is not ready, and exits with the reason. */
 static _Noreturn void fail_the_start(struct readiness *r, enum verdict verdict)
 {
 	r->waited = clock_read(CLOCK_MONOTONIC) - r->begun;
-	/* Asked for now, since the end of its family may reap it. */
+	/* Asked now: terminating its family may reap it. */
 	if (waitid(P_PID, (id_t)r->family->daemon, &r->death, WEXITED | WNOHANG | WNOWAIT) == -1)
 		r->death.si_pid = 0;
 	if (r->watch_fd != -1)
-		close(r->watch_fd); /* there may be too few for what follows */
+		close(r->watch_fd); /* what follows needs fds, and there may be too few */
 	ready_end(&r->tries);
 	r->ended = family_end(r->family);
 	if (r->opt->notify)
@@ -326,7 +326,7 @@ void await_ready_or_die(const struct options *opt, const struct family *family,
 	catch_interrupts(on_interrupt, &mask);
 	catch_child_ends(&mask);
 	verdict = await_ready(&r, &mask);
-	/* A pipe is closed a moment before its owner is known to be dead. */
+	/* A dying process closes its pipe a moment before we can know that it is dead. */
 	if (verdict == CLOSED) {
 		const int64_t limit = deadline_in(POLL_INTERVAL);
 

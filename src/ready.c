@@ -26,7 +26,7 @@ static _Noreturn void become_try(const struct tries *tries)
 {
 	char setting[40];
 
-	setsid(); /* no terminal can stop it, and it can be killed with all that it has begun */
+	setsid(); /* no terminal can stop it, and we can kill it with all that it has started */
 	snprintf(setting, sizeof setting, "DAEMONIZE_PID=%ld", (long)tries->daemon);
 	become_shell_command(tries->command, setting, open("/dev/null", O_RDONLY | O_CLOEXEC),
 		tries->output[1]);
@@ -58,7 +58,7 @@ static void hear_letter(struct tries *tries, struct notice *notice, char letter)
 	if (tries->line_is_over)
 		return;
 	if (!letter)
-		letter = '?'; /* the line goes on behind a NUL byte */
+		letter = '?'; /* the line goes on after a NUL byte */
 	notice->status[tries->said++] = letter;
 	notice->status[tries->said] = '\0';
 }
@@ -84,7 +84,7 @@ void ready_note_end(struct tries *tries, struct notice *notice)
 		(waitid(P_PID, (id_t)tries->pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 			end.si_pid == 0))
 		return;
-	kill(-tries->pid, SIGKILL); /* until the try is reaped, its group is no other's */
+	kill(-tries->pid, SIGKILL); /* its group's ID is not reused before we reap the try */
 	ready_hear(tries, notice);
 	tries->line_is_over = true;
 	notice->status[tries->said] = '\0'; /* it may have said nothing */

@@ -15,7 +15,7 @@
 
 struct diagnostics diagnostics = {STDERR_FILENO, false, EXIT_SETUP};
 
-/* A name with a line break or an escape in it must not look like, or do, anything else. */
+/* A name with a line break or an escape in it must not pass for, or do, anything else. */
 void make_harmless(char *line)
 {
 	for (unsigned char *c = (unsigned char *)line; *c; c++)
@@ -41,7 +41,7 @@ __attribute__((format(printf, 1, 0))) static void diagnose(const char *format, v
 	make_harmless(line);
 	line[size++] = '\n';
 	if (write_or_give_up(diagnostics.fd, line, size) == -1)
-		return; /* nobody is left to be told */
+		return; /* nobody is left to tell */
 }
 
 void verbose(const char *format, ...)

@@ -2,11 +2,11 @@
  * say: what the user is told: one line, in one write, on the caller's standard error; and the exit
  * status that goes with the last one.
  *
- * All of this is for the launcher. The children report what they have to say. A start in the
- * foreground has none, and may use it until it executes the command.
+ * For the launcher. The children send reports instead. A start in the foreground has no children,
+ * and may use it until it executes the command.
  *
- * A line begins with "daemonize: ". What could look like another line, or steer a terminal, is
- * shown as '?'. Where a line cannot be written, nobody is left to be told.
+ * A line begins with "daemonize: ". What could pass for another line, or control a terminal, is
+ * shown as '?'. If a line cannot be written, nobody is left to tell.
  */
 #ifndef SAY_H
 #define SAY_H
@@ -31,22 +31,22 @@ enum lsb_status { LSB_RUNNING = 0, LSB_DEAD = 1, LSB_NOT_RUNNING = 3, LSB_UNKNOW
 struct diagnostics {
 	int fd; /* in the foreground, a copy of the caller's */
 	bool verbose;
-	int failure; /* the exit status of EXIT_SETUP: to LSB's --status, 1 would mean "dead" */
+	int failure; /* what EXIT_SETUP exits with: for --status, LSB's 1 means "dead" */
 };
 
 extern struct diagnostics diagnostics;
 
-/* Puts '?' in place of all control characters except tabs: ASCII's, and UTF-8's others. */
+/* Replaces all control characters except tabs by '?': ASCII's, and UTF-8's others. */
 void make_harmless(char *line);
 
-/* Says a line, if the user wants to see what happens. */
+/* Says a line, but only with -v. */
 __attribute__((format(printf, 1, 2))) void verbose(const char *format, ...);
 
 /* Says a line, and goes on. */
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 
 /*
- * Says a line, and exits with this status, or with diagnostics.failure for EXIT_SETUP. cppcheck does
+ * Says a line, and exits with this status; for EXIT_SETUP, with diagnostics.failure. cppcheck does
  * not see a _Noreturn without a body.
  */
 __attribute__((noreturn, format(printf, 2, 3))) void die(enum exit_status status,
@@ -55,13 +55,13 @@ __attribute__((noreturn, format(printf, 2, 3))) void die(enum exit_status status
 /* The same for a usage error, with a pointer to --help. */
 #define die_usage(format, ...) die(EXIT_USAGE, format ". Try 'daemonize --help'.", __VA_ARGS__)
 
-/* Prints the text on standard output, flushed, and returns EXIT_UP; or it dies. */
+/* Prints the text on standard output, flushed, and returns EXIT_UP; or dies. */
 int print_or_die(const char *text);
 
-/* Zeroed memory, or it dies. calloc(3) */
+/* Returns zeroed memory, or dies. calloc(3) */
 void *allocate_or_die(size_t count, size_t size);
 
-/* Makes room for one more at the end of an array of `count`, NULL for none yet. realloc(3) */
+/* Makes room for one more behind `count` elements (NULL: none yet), or dies. realloc(3) */
 void *grow_or_die(void *array, size_t count, size_t size);
 
 #endif

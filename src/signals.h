@@ -1,7 +1,7 @@
 /*
  * signals: their names and numbers, and the dispositions that the daemon gets.
  *
- * reset_signals is for the children.
+ * For the launcher; reset_signals is for the children.
  */
 #ifndef SIGNALS_H
 #define SIGNALS_H
@@ -12,10 +12,13 @@
 /* "HUP"; "real-time" for those that have no name of their own. */
 const char *signal_name(int number);
 
-/* "HUP", "SIGHUP", "hup", "1", "RTMIN+3", "RTMAX-1". */
+/* Parses "HUP", "SIGHUP", "hup", "1", "RTMIN+3", "RTMAX-1"; false for anything else. */
 bool parse_signal(const char *text, int *number);
 
-/* exec resets what is caught, but hands on what is ignored, and the mask. */
+/*
+ * Sets each signal to ignored or default, and unblocks all: exec resets what is caught, but
+ * preserves what is ignored, and the mask. -1, errno set, if it fails.
+ */
 int reset_signals(const sigset_t *ignore);
 
 #endif

@@ -17,8 +17,8 @@ enum object { OF_NOTHING, OF_PIDFILE, OF_CHROOT, OF_CHDIR, OF_USER, OF_COMMAND }
 static const struct {
 	enum object object;
 	const char *verb;
-	const char *why;
-	const char *done;
+	const char *why;  /* in place of strerror(3), where that would say nothing */
+	const char *done; /* NULL: -v does not show it */
 } steps[] = {
 	[STEP_BORN] = {OF_NOTHING, "tell the launcher the daemon's PID", NULL, NULL},
 	[STEP_CHANNEL] = {OF_NOTHING, "hear from the daemon", NULL, NULL},
@@ -77,7 +77,7 @@ static const char *step_object(const struct objects *objects, enum step step)
 	return NULL;
 }
 
-/* As nohup(1) and env(1) have it. */
+/* As nohup(1) and env(1) do. */
 static enum exit_status step_status(enum step step)
 {
 	return step == STEP_FIND   ? EXIT_NOT_FOUND
@@ -90,7 +90,7 @@ static const char *step_why(enum step step, int error)
 	return steps[step].why ? steps[step].why : strerror(error);
 }
 
-/* Names what execve(2) has not found if not the file itself: "its interpreter '/bin/foo' ..." */
+/* execve(2) has found the file, but not "its interpreter '/bin/foo'". */
 static _Noreturn void die_without_interpreter(const struct objects *objects)
 {
 	char line[FIRST_LINE_MAX] = "", *name = line + 2;

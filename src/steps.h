@@ -1,6 +1,6 @@
 /*
- * steps: the steps of a start, and the words for each: "cannot ..." for who reads of its failure,
- * and what has been done for who wants to see it, with -v.
+ * steps: the steps of a start, and the words for each: "cannot ..." if it fails,
+ * and for -v what was done.
  *
  * The children write reports, one write(2) each; the launcher finds the words.
  */
@@ -10,11 +10,6 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/*
- * The steps of a start. Each has its words for the one who reads of its failure ("cannot ...")
- * and, for -v, for the one who wants to see what happens. `why` replaces the text of errno
- * where the system's own would say nothing, `object` is what the step was done to.
- */
 enum step {
 	STEP_DONE, /* no step failed */
 	STEP_BORN,
@@ -54,7 +49,7 @@ enum step {
 /* What the steps are done to, in the user's words. */
 struct objects {
 	const char *pidfile, *root, *directory, *user, *command;
-	const char *file; /* that is to be executed; NULL: another one inside of --chroot */
+	const char *file; /* the file to execute; NULL: --chroot has its own */
 };
 
 /* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */
@@ -65,20 +60,20 @@ struct report {
 	pid_t pid;
 };
 
-/* "cannot ... 'object': reason", and exits with 127, 126 or 1, as nohup(1) and env(1) have it. */
+/* Says "cannot ... 'object': reason", and exits with 127, 126 or 1, as nohup(1) and env(1) do. */
 __attribute__((noreturn)) void die_of_step(const struct objects *objects, enum step step,
 	int error);
 
-/* The same, in a line, of a path that is none of a start. */
+/* The same for --status and the like, with errno as the reason, but returns. */
 void complain_of_step(const char *path, enum step step);
 
-/* Whether who wants to see what happens sees this step. */
+/* Whether -v shows this step. */
 bool step_is_told(enum step step);
 
-/* Says that the step was done, if who asked for -v is to hear of it. */
+/* Says that the step was done, if -v shows it. */
 void verbose_step(const struct objects *objects, enum step step);
 
-/* Writes a report to the status channel; false if nobody hears it. For the children. */
+/* Writes a report to the status channel; false if nobody listens. For the children. */
 bool report(int channel_fd, enum step step, bool failed, int error);
 
 #endif

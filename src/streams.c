@@ -28,7 +28,7 @@ void check_disk_or_die(const char *path, bool truncate)
 	struct stat status;
 
 	if (stat(path, &status) == 0 && (!S_ISREG(status.st_mode) || truncate))
-		return; /* a device or a FIFO takes no room, an old log gives some */
+		return; /* a device or a FIFO takes no room, an old log frees some */
 	path_parent(parent, path);
 	if ((statvfs(path, &disk) == 0 || statvfs(parent, &disk) == 0) && disk.f_blocks > 0 &&
 		(geteuid() == 0 ? disk.f_bfree : disk.f_bavail) == 0)
@@ -36,9 +36,9 @@ void check_disk_or_die(const char *path, bool truncate)
 }
 
 /*
- * Opens a stream's file; -1 where it would have to be created, and must not yet. O_NONBLOCK lets
- * a FIFO that nobody reads fail instead of hang; the daemon gets it without. With -u the user must
- * not point root elsewhere by a link. A directory is no stream, and would lead out of -R.
+ * Opens a stream's file, or dies; -1 where it would have to be created, and must not be yet. With
+ * O_NONBLOCK, a FIFO that nobody reads fails instead of hanging; the daemon gets it without. With
+ * -u, a link must not lead root elsewhere. A directory is not a stream, and would lead out of -R.
  */
 static int stream_open_or_die(const struct options *opt, int number, bool create,
 	struct stat *status)
@@ -122,7 +122,7 @@ int streams_truncate(const struct streams *streams)
 	return 0;
 }
 
-/* The last lines that this start wrote to a log, for the person who has just seen it fail. */
+/* Shows the last lines that this start wrote to a log. */
 static void show_log(const struct options *opt, const struct streams *streams, int number)
 {
 	enum { LINES = 10 };

@@ -3,25 +3,25 @@
  * page of their manual, and what follows from it here.
  *
  *   setgroups(2)   FreeBSD before 15 takes the first entry for the effective group ID, and so
- *                  getgroups(2) returns it. So our list begins with the group to be, which is set
- *                  once more after it, and may_set_groups() sets just what it has got.
+ *                  getgroups(2) returns it. So our list begins with the new group, which is set
+ *                  once more after it, and may_set_groups() sets exactly what it got.
  *   setgroups(2)   takes NGROUPS_MAX groups: 16, on FreeBSD 1023. The rest is left out.
- *   fcntl(2)       F_GETLK tells the PID of a process in another jail(8), where kill(2) finds
- *                  none: its lock is not believed, and not broken. -1, where the lock is one of
- *                  flock(2), is nobody whom we could signal.
+ *   fcntl(2)       F_GETLK gives the PID of a process in another jail(8), where kill(2) finds
+ *                  none: we do not trust its lock, and do not break it. -1, for a lock of
+ *                  flock(2), is no process that we could signal.
  *   fcntl(2)       F_SETFL passes O_NONBLOCK on to the device; one that refuses is no stream.
  *   open(2)        O_NOFOLLOW: a link is EMLINK on FreeBSD, EFTYPE on NetBSD: is_symlink_error().
  *   open(2)        A FIFO that nobody reads is ENXIO to a writer with O_NONBLOCK, as on Linux.
  *   intro(2)       A path has 1023 bytes, a socket's 103: PATH_MAX and sun_path say so.
  *   fdescfs(5)     FreeBSD's /dev/fd ends at 2 unless this is mounted; closefrom(2) needs no list.
- *   closefrom(2)   is not on macOS, whose /dev/fd has all.
- *   kqueue(2)      does not say that a process that has ended cannot be watched, even before it is
- *                  waited for: ESRCH. On FreeBSD it can. Nor that on NetBSD who is not root cannot
- *                  watch another user's: EACCES, and we poll.
- *   procctl(2)     FreeBSD's reaper is a subreaper, and who asks for it is killed with its parent. The
- *                  others have neither: init gets the orphans.
- *   unix(4)        Who may not write to a socket's file cannot send to it. Credentials, which each
- *                  system hands over in a way of its own, are not asked for.
+ *   closefrom(2)   macOS lacks it, but its /dev/fd lists all.
+ *   kqueue(2)      does not say that a process that has exited cannot be watched, even before it
+ *                  is waited for: ESRCH. On FreeBSD it can. Nor that on NetBSD only root can watch
+ *                  another user's process: EACCES, and we poll.
+ *   procctl(2)     FreeBSD's reaper is a subreaper, and a process can ask to be killed with its
+ *                  parent. The others have neither: init gets the orphans.
+ *   unix(4)        A process that may not write to a socket's file cannot send to it. We do not
+ *                  ask for credentials, which each system passes in a way of its own.
  */
 #include "features.h"
 
@@ -93,12 +93,15 @@ int process_watch(pid_t pid)
 #endif
 
 #if defined(__APPLE__)
-typedef int listed_group; /* as getgrouplist(3) has them */
+typedef int listed_group; /* as getgrouplist(3) declares them */
 #else
 typedef gid_t listed_group;
 #endif
 
-/* Its result tells whether all went in: the kernel takes 16, and users have more. */
+/*
+ * getgrouplist() returns whether all fit, which need not be: the kernel
+ * takes 16, and users have more.
+ */
 int list_groups(const char *user, gid_t group, gid_t *groups, int *count)
 {
 	const int max = *count;

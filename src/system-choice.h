@@ -1,8 +1,8 @@
 /*
- * system-choice: by which means this build keeps the promises of system.h; for src/system-*.c only.
- * What a system HAVEs is used in its own file, and what it lacks is stood in for in system-posix.c.
+ * system-choice: the means by which this build keeps the promises of system.h; for src/system-*.c
+ * only. What a system HAVEs is used in its own file; system-posix.c stands in for what it lacks.
  *
- * -DNO_PROC and its like build without it: so the tests reach what stands in.
+ * -DNO_PROC and the like build without it, so that the tests reach what stands in.
  */
 #ifndef SYSTEM_CHOICE_H
 #define SYSTEM_CHOICE_H
@@ -72,7 +72,7 @@
 #define HAVE_SUBREAPER
 #endif
 
-/* What receive_from() does differently from system to system: recvmsg(2), and whose message it is. */
+/* The part of receive_from() that differs between systems: recvmsg(2), and who sent it. */
 ssize_t receive_message(int fd, struct msghdr *message, struct sender *sender);
 
 #endif

@@ -36,7 +36,7 @@ pid_t fork_lending(enum borrower borrower, int (*child)(void *), void *argument)
 	static _Alignas(max_align_t) char stacks[BORROWERS][CHILD_STACK];
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	/* The middle child's lies above the daemon's, which is not in use yet. */
+	/* The middle child's stack lies above the daemon's, which is not in use yet. */
 	if (borrower == MIDDLE_CHILD &&
 		mprotect(*stacks + page - (uintptr_t)*stacks % page, page, PROT_NONE) == -1)
 		return -1;
@@ -84,10 +84,10 @@ int process_signal(int watch, pid_t pid, int number)
 		struct pollfd end = {.fd = watch, .events = POLLIN};
 		int result = (int)syscall(SYS_pidfd_send_signal, watch, number, NULL, 0U);
 
-		/* EPERM is also what a container's filter says to a call that it does not know. */
+		/* A container's filter says EPERM, too, to a call that it does not know. */
 		if (result == 0 || (errno != ENOSYS && errno != EPERM))
 			return result;
-		/* While it lives, its PID is no other's. */
+		/* While it lives, no other process has its PID. */
 		if (poll(&end, 1, 0) > 0) {
 			errno = ESRCH;
 			return -1;
@@ -149,7 +149,7 @@ ssize_t receive_message(int fd, struct msghdr *message, struct sender *sender)
 #if defined(HAVE_PROC)
 
 static const char starting_name[] =
-	"(daemonize start"; /* of a process, the 15 letters that there are */
+	"(daemonize start"; /* as much as the 15 letters of a process's name hold */
 
 /* Whether /proc shows our own PID namespace: after unshare(1) it may still be the outer one. */
 static bool proc_is_ours(void)
@@ -245,15 +245,15 @@ int set_groups(int count, const gid_t *groups)
 }
 
 /*
- * Linux asks for the right before it looks at the groups, of which this is none; those that we have
- * may have no number in our user namespace.
+ * Linux checks the privilege before it looks at the groups, and this one is invalid. Those that we
+ * have may have no number in our user namespace.
  */
 int may_set_groups(void)
 {
 	return set_groups(1, &(gid_t){(gid_t)-1}) == -1 && errno == EINVAL ? 0 : -1;
 }
 
-/* In the kernel's structure, zeros are the default: sigaction(2). */
+/* In the kernel's structure, zeros mean the default: sigaction(2). */
 void reset_reserved_signal(int number)
 {
 	static const long zeros[16];

@@ -41,7 +41,7 @@ int terminal_columns(int fd)
 }
 
 #if !defined(EFTYPE)
-#define EFTYPE (-1) /* which is no error */
+#define EFTYPE (-1) /* no errno */
 #endif
 
 bool is_symlink_error(int error)
@@ -213,7 +213,7 @@ int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const sigset
 
 #else
 
-/* A signal between two of the calls waits for the end of the poll, hence its short limit. */
+/* A signal between two of these calls waits until poll returns, hence its short limit. */
 int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const sigset_t *mask)
 {
 	sigset_t old;
@@ -257,7 +257,7 @@ int set_user_ids(uid_t uid)
 
 #else
 
-/* For root, they set the saved ID as well. */
+/* For root, these set the saved ID as well. */
 int set_group_ids(gid_t gid)
 {
 	return setgid(gid);

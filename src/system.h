@@ -1,10 +1,10 @@
 /*
  * system: what differs from system to system, and nothing else. Each function promises the same
- * everywhere, and says what it does where the system lacks it. Each is in one file of three:
- * system-linux.c, system-bsd.c and system-posix.c, as system-choice.h has it.
+ * everywhere, and says what it does where the system lacks it. Each is in one of three files,
+ * system-linux.c, system-bsd.c and system-posix.c, as system-choice.h decides.
  *
- * The launcher may call all of it, the children only system calls: all but fork_lending's own
- * stacks, list_groups and receive_from.
+ * The launcher may call all of it; the children, which may only make system calls, all except
+ * list_groups and receive_from. fork_lending has a stack for each of them.
  */
 #ifndef SYSTEM_H
 #define SYSTEM_H
@@ -34,12 +34,12 @@
 #define LOGIN_NAME_MAX 256
 #endif
 #if !defined(__linux__)
-extern char **environ; /* POSIX: in no header */
+extern char **environ; /* POSIX declares it in no header */
 #endif
 
 enum { FIRST_LINE_MAX = 256 }; /* as much of a script's first line as Linux reads */
 
-/* The first and last signal number that libc lets a program have beyond the standard ones. */
+/* The first and last signal number beyond the standard ones that libc leaves to programs. */
 #ifdef SIGRTMIN
 #define REALTIME_FIRST SIGRTMIN
 #define REALTIME_LAST SIGRTMAX
@@ -56,38 +56,38 @@ enum { FIRST_LINE_MAX = 256 }; /* as much of a script's first line as Linux read
 /* Whose stack the child of fork_lending() gets. */
 enum borrower { DAEMON, MIDDLE_CHILD, BORROWERS };
 
-/* What the kernel knows of a process. */
+/* What the kernel knows about a process. */
 struct process {
 	char state;
 	pid_t parent;
 	pid_t group;
 	pid_t session;
-	bool execed; /* it has called exec since it was forked, or is no longer us */
+	bool execed; /* it has exec'd since it was forked, or since process_name_starting() */
 	bool ending; /* it has begun to exit, and runs no code of its own any more */
-	bool kernel; /* it is a thread of the kernel's */
+	bool kernel; /* it is a kernel thread */
 	long threads;
 	unsigned long long start; /* clock ticks since boot */
 };
 
-/* Who has sent a message. */
+/* Who sent a message. */
 struct sender {
 	pid_t pid; /* 0: in another PID namespace, or not known */
 	uid_t uid;
 };
 
 /*
- * Forks for `child`, which must not return. On Linux the child borrows our memory, as with
- * vfork(2): we go on when it has exec'd or ended, and nothing has been copied. It gets a stack of
- * its own, since it may have lent all this to a child in turn: if it is killed then, we go on
- * while that one still runs, and until then must not touch what the two could share. That is errno,
- * too: it is of no use to either.
+ * Forks, and calls `child`, which must not return. On Linux the child borrows our memory, as with
+ * vfork(2): we go on when it has exec'd or exited, and nothing is copied. It gets a stack of its
+ * own, since it may lend all this to a child in turn: if it is killed then, we go on while that one
+ * still runs, and until that ends must not touch what the two of us could share. That includes
+ * errno, which is of no use to either. -1, errno set, if it fails.
  *
- * The stacks are not on ours, which may be small (ulimit -s). They cost no memory until they are
- * used. Below them is a page that nobody may touch: who needs more must not write elsewhere.
+ * The stacks are not on ours, which may be small (ulimit -s). They take no memory until they are
+ * used. Below them is a guard page: a child that needs more must not write elsewhere.
  */
 pid_t fork_lending(enum borrower borrower, int (*child)(void *), void *argument);
 
-/* Closes every fd from low to high, INT_MAX meaning all there are. ENOSYS: cannot. close_range(2) */
+/* Closes every fd from low to high; INT_MAX: to the last. -1, ENOSYS: it cannot. close_range(2) */
 int close_span(int low, int high);
 
 /*
@@ -97,21 +97,21 @@ int close_span(int low, int high);
 void become_subreaper(void);
 
 /*
- * Returns an fd that polls as readable once the process has ended, and cannot come to mean
- * another that gets the same PID. -1 with ESRCH: there is none; with ENOSYS: poll by hand.
+ * Returns an fd that polls as readable once the process has exited, and never means another that
+ * gets the same PID. -1 with ESRCH: no such process; with another errno: poll by hand.
  */
 int process_watch(pid_t pid);
 
-/* Signals the process that `watch` pins, whoever has its PID by now; without one, the PID. */
+/* Signals the process that `watch` pins, whatever has its PID by now; with -1, signals the PID. */
 int process_signal(int watch, pid_t pid, int number);
 
 /* ppoll(2); `left` in nanoseconds, NEVER for no limit. `mask` is the signal mask meanwhile. */
 int poll_signals(struct pollfd *events, nfds_t count, int64_t left, const sigset_t *mask);
 
 /*
- * Binds a socket to a name in Linux's abstract namespace, which needs no file and reaches into
- * any chroot; but once we are gone, anybody can bind to it. The kernel chooses it: unix(7),
- * "Autobind". sd_notify(3) writes it with an '@'. False where there is no such thing.
+ * Binds a socket to a name in Linux's abstract namespace, which needs no file and reaches into any
+ * chroot; but once we have exited, anybody can bind to it. The kernel chooses it: unix(7),
+ * "Autobind". sd_notify(3) writes it with an '@'. False where that does not exist.
  */
 bool bind_abstract(int fd, struct sockaddr_un *address);
 
@@ -119,61 +119,61 @@ bool bind_abstract(int fd, struct sockaddr_un *address);
 int want_credentials(int fd);
 
 /*
- * Receives a message and who sent it: unix(7), SCM_CREDENTIALS. Where there is no such thing, the
- * socket's file lets only those send who are to be believed. Of a message that is too long, the
- * lines that are whole.
+ * Receives a message and its sender: unix(7), SCM_CREDENTIALS. Where those do not exist, the
+ * socket's file lets only those send whom we trust. Of a message that is too long, it returns the
+ * whole lines. -1, errno set: there is none.
  */
 ssize_t receive_from(int fd, struct iovec *text, struct sender *sender);
 
-/* How many letters a line of the terminal has; 80 where that is not known. */
+/* How many columns the terminal has; 80 where that is unknown. */
 int terminal_columns(int fd);
 
 /* pipe(2), both ends close-on-exec. */
 int pipe_close_on_exec(int ends[2]);
 
 /*
- * An fd of the file that this process has executed, close-on-exec: it is the same one in another
- * root directory, or when its name has become another's. -1 where that cannot be known.
+ * An fd of the file that this process has executed, close-on-exec: it stays right in another root
+ * directory, and when the name means another file. -1 where the system cannot.
  */
 int program_open(void);
 
-/* fexecve(3), or else execv(3) of a path that is not empty; returns if it cannot, errno set. */
+/* fexecve(3), and if that fails execv(3), unless path is ""; returns if it cannot, errno set. */
 void program_execute(int fd, const char *path, char **argv);
 
-/* Has this process killed when its parent ends; where the system cannot, it lives on. */
+/* Has this process killed when its parent exits; where the system cannot, it lives on. */
 void die_with_parent(void);
 
-/* Names this process, for ps(1) and pgrep(1), where exec would name it after an fd. */
+/* Names this process for ps(1) and pgrep(1), where exec by an fd would name it after that. */
 void process_set_name(const char *name);
 
-/* Whether the kernel has sent it, and not a process: on a terminal, to the whole process group. */
+/* Whether the kernel sent it, not a process: a terminal signals the whole process group. */
 bool is_from_kernel(const siginfo_t *info);
 
 /*
- * Reads the file of that name from the process's directory in /proc, as a string: as much as there is
- * room for. Returns its size, or -1 where there is no such thing.
+ * Reads the file of that name from the process's directory in /proc, as a string: as much as there
+ * is room for. Returns its size, or -1 if it cannot.
  */
 ssize_t proc_read(pid_t pid, const char *name, char *text, size_t size);
 
-/* Reads what /proc knows of a process; false where that is nothing. proc_pid_stat(5) */
+/* Reads what /proc knows about a process; false where that is nothing. proc_pid_stat(5) */
 bool process_read(pid_t pid, struct process *process);
 
-/* With -f, until the command is executed: to tell who looks that this process is not the daemon yet. */
+/* With -f, until the command is executed: shows others that this process is not the daemon yet. */
 void process_name_starting(void);
 
 /*
- * getgrouplist(3). Where the kernel takes 16 groups and users have more, the first are what a login
- * gives them: initgroups(3).
+ * getgrouplist(3). Where the kernel takes 16 groups and a user has more, the first are what a login
+ * would set: initgroups(3).
  */
 int list_groups(const char *user, gid_t group, gid_t *groups, int *count);
 
-/* setgroups(2): glibc and musl have another type. */
+/* setgroups(2): glibc and musl count in another type. */
 int set_groups(int count, const gid_t *groups);
 
-/* 0 if we may change our groups; changes nothing. */
+/* 0 if we may change our groups, -1 if not; changes nothing. */
 int may_set_groups(void);
 
-/* What open(2) says of a symbolic link, with O_NOFOLLOW. */
+/* Whether this is what open(2) says about a symbolic link, with O_NOFOLLOW. */
 bool is_symlink_error(int error);
 
 /* Sets the real, effective and saved IDs alike, so that none is left to go back to. */
@@ -182,7 +182,10 @@ int set_group_ids(gid_t gid);
 /* The same for the user. */
 int set_user_ids(uid_t uid);
 
-/* libc keeps these for itself, and refuses to deal with them; but exec hands on that one is ignored. */
+/*
+ * Resets a signal that libc keeps for itself, and refuses to touch; but exec
+ * preserves an ignored one.
+ */
 void reset_reserved_signal(int number);
 
 #endif

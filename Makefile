@@ -10,17 +10,17 @@ FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 JOBS = 8
 TESTS = tests
 
-# Apart from CFLAGS, so that a packager's cannot lose them; before them, so that they can override.
+# Apart from CFLAGS, so that a packager's do not drop them; before CFLAGS, so that those can override them.
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual \
 	-Wcast-align -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wwrite-strings -Wundef -Wvla -Wformat=2 -Wswitch-enum -Wnull-dereference \
 	-Wdouble-promotion
-# Compiled together, each time all of them: "cc -o daemonize daemonize.c src/*.c" is as good.
+# Compiled together, all of them each time: "cc -o daemonize daemonize.c src/*.c" does as well.
 SOURCES = daemonize.c src/*.c
 HEADERS = src/*.h
 COMPILE = $(CC) -std=c11 $(WARNINGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)
 TOOLS = tests/target tests/racer
-# Few pages, each of which a start would have to touch.
+# As few pages as possible, since a start has to touch each.
 STATIC = -static -Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wl,--gc-sections -Wl,-z,noseparate-code
 BENCH = tests/bench/bench tests/bench/first tests/bench/floor tests/bench/floor-static \
@@ -33,7 +33,7 @@ all: daemonize
 daemonize: $(SOURCES) $(HEADERS)
 	$(COMPILE) -o $@ $(SOURCES)
 
-# No libc to load at run time, code and data in fewer pages: a start in half the time.
+# With no libc to load at run time, and code and data in fewer pages, a start takes half the time.
 static:
 	rm -f daemonize
 	$(MAKE) CC=musl-gcc LDFLAGS='$(STATIC)' daemonize
@@ -61,19 +61,19 @@ tests/torture/sweep: tests/torture/sweep.c tests/torture/inject.c tests/torture/
 	$(COMPILE) -o $@ tests/torture/sweep.c tests/torture/inject.c tests/torture/lab.c \
 		tests/torture/state.c
 
-# DAEMONIZE=program tests another, TESTS=tests/fds.bats a part; ROUNDS=300 races longer.
+# DAEMONIZE=program tests another one, TESTS=tests/fds.bats only a part; ROUNDS=300 races longer.
 check: daemonize $(TOOLS)
 	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) $(TESTS)
 
-# As root, fifteen minutes: builds without /proc, pidfds, a subreaper and the rest of what Linux has.
+# As root, fifteen minutes: builds without /proc, pidfds, a subreaper and whatever else only Linux has.
 check-fallbacks: tests/racer
 	CC='$(CC)' JOBS=$(JOBS) tests/ports/fallbacks
 
-# As root, fifteen minutes; says what it needs. PORTS="i386 s390x" takes some of them.
+# As root, fifteen minutes; says what it needs. PORTS="i386 s390x" tests only those.
 check-ports: tests/racer
 	JOBS=$(JOBS) tests/ports/run
 
-# Needs python3 and its venv, and downloads a cross-compiler, 100 MB. It compiles and links; nothing is run.
+# Needs python3 and its venv, and downloads a cross-compiler, 100 MB. It compiles and links, but runs nothing.
 cross:
 	tests/ports/cross
 
@@ -81,22 +81,22 @@ cross:
 torture: daemonize $(TORTURE)
 	tests/torture/run
 
-# Needs valgrind, and libc's symbols for it. WATCHED='tests/race.bats' watches others.
+# Needs valgrind, and libc's symbols for it. WATCHED='tests/race.bats' runs other tests under it.
 WATCHED = tests/control.bats tests/detach.bats tests/exec.bats tests/fds.bats tests/identity.bats \
 	tests/loggers.bats tests/options.bats tests/signals.bats
 
 valgrind: daemonize $(TOOLS)
 	JOBS=$(JOBS) tests/valgrind ./daemonize $(WATCHED)
 
-# Needs gcc, on Linux. What is not reached must be listed, with the reason, in tests/coverage/unreached.
+# Needs gcc, on Linux. tests/coverage/unreached must list each line that is not reached, with the reason.
 coverage: $(TOOLS)
 	JOBS=$(JOBS) tests/coverage/run
 
-# Linux, some minutes: can the tests fail? WORDS='hard link' takes those that have this in their words.
+# Linux, an hour: can the tests fail? WORDS='hard link' takes only the mutants with this in their words.
 mutants: $(TOOLS) $(TORTURE)
 	tests/mutants/run $${WORDS:+"$$WORDS"}
 
-# Needs clang and its libFuzzer. SECONDS=600 feeds each target for so long.
+# Needs clang and its libFuzzer. SECONDS=600 feeds each target for that long.
 tests/fuzz/fuzz: tests/fuzz/fuzz.c $(SOURCES) $(HEADERS)
 	clang -std=c11 $(WARNINGS) -O1 -g -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -Wl,--wrap=exit,--wrap=read -o $@ tests/fuzz/fuzz.c src/*.c
@@ -120,19 +120,19 @@ tests/bench/floor-static: tests/bench/floor.c
 tests/bench/static: $(SOURCES) $(HEADERS)
 	musl-gcc -std=c11 $(CFLAGS) $(STATIC) -o $@ $(SOURCES)
 
-# As root, x86-64 Linux, with musl-gcc; peers that are installed take part. Some minutes.
+# As root, on x86-64 Linux, with musl-gcc; peers take part if they are installed. Some minutes.
 bench: daemonize $(BENCH)
 	tests/bench/bench | tee tests/bench/table
 	tests/pictures/chart <tests/bench/table >tests/pictures/speed.svg
 
-# Needs spin. The pidfile's protocol, in every order of its steps.
+# Needs spin. Checks the pidfile's protocol, in every order of its steps.
 model:
 	tests/model/run
 
 lint:
 	@.ci/lint
 
-# Whatever the umask, everybody can use it.
+# So that everybody can use it, whatever the umask.
 install: daemonize
 	umask 022 && mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man7 \
 		$(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
@@ -148,20 +148,20 @@ uninstall:
 		$(DESTDIR)$(MANDIR)/man7/daemonize.7 $(DESTDIR)$(BASHDIR)/daemonize $(DESTDIR)$(ZSHDIR)/_daemonize \
 		$(DESTDIR)$(FISHDIR)/daemonize.fish
 
-# The manual for a browser, in man/. Needs mandoc.
+# The manual for a browser, into man/. Needs mandoc.
 html:
 	cd man && for page in daemonize.1 daemonize.7; do \
 		mandoc -T html -O man=%N.%S.html,style=manual.css,toc $$page >$$page.html || exit; \
 	done
 
-# What is committed, in the same bytes whoever packs it, and whenever.
+# What is committed, in the same bytes no matter who packs it, and when.
 dist:
 	@git diff --quiet HEAD || { echo 'dist: not all is committed' >&2; exit 1; }
 	name=daemonize-$$(sed -n 's/^#define VERSION "\(.*\)"/\1/p' $(SOURCES) $(HEADERS)) && \
 		git -c tar.umask=0022 -c core.autocrlf=false archive --prefix=$$name/ -o $$name.tar HEAD && \
 		gzip -9nf $$name.tar
 
-# Static programs for Linux as well, and SHA256SUMS, in released/. Needs what "make cross" does.
+# The same plus static programs for Linux and SHA256SUMS, in released/. Needs what "make cross" does.
 release:
 	tests/ports/release
 

@@ -16,8 +16,8 @@
  * Where the directory takes no new file, the old one is written in place if only we can have it
  * open for writing: see pidfile_rewrite.
  *
- * The launcher, --status and the like only look; pidfile_take is the daemon's. `user` may own the
- * file, besides root and us; NULL: anybody may. A step that is returned is the one that failed,
+ * pidfile_take is for the daemon, the rest for the launcher, --status and the like. `user` may own
+ * the file, besides root and us; NULL: anybody may. A step that is returned is the one that failed,
  * errno set.
  */
 #ifndef PIDFILE_H

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# From wherever it is called: the caller gets the truth at once, and the daemon outlives the caller.
+# Wherever it is called from, the caller gets the truth at once, and the daemon outlives the caller.
 # What the daemon inherits from odd callers is in detach.bats.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 

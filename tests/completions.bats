@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# The shells' completions, as "make install" installs them and the shells find them; and that they, --help
-# and the manual have the same options as the program.
+# The shells' completions, as "make install" installs them and the shells find them. They, --help and the
+# manual have the same options as the program.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # other shells; a test is a subshell; helper.bash assigns
 
 load helper

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # In containers: read-only, without /proc or /dev, with a volume that two of them share, without root.
-# The first process of a container, and one where nothing is reaped, are in callers.bats too.
+# callers.bats has the first process of a container, and one in which nothing is reaped.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# --status, --signal and --stop mean the daemon itself, by the kernel's lock on the pidfile and a pidfd, and
-# never another process that has its number.
+# --status, --signal and --stop find the daemon itself, by the kernel's lock on the pidfile and a pidfd, and
+# never another process that has its PID.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# Debian's cron, in a world of its own, where a minute takes a second.
+# Debian's cron, in a world of its own, where a minute lasts a second.
 # shellcheck disable=SC2030,SC2031,SC2154 # a test is a subshell; helper.bash and "run" assign
 
 load helper

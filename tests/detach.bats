@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What comes of a caller's session, terminal, directory and umask: nothing. Whoever calls.
+# Nothing of the caller's session, terminal, directory and umask reaches the daemon, whoever calls.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper

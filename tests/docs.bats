@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# Every example of the README and of the manual is run, as it stands there, and does what is said there.
+# Runs every example of the README and of the manual, word for word: each does what they say.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # other shells; a test is a subshell; helper.bash assigns
 
 load helper

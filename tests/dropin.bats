@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# Scripts that were written for bmc/daemonize, of the shapes in which they are found, run as they are;
-# also where bmc/daemonize has started what runs.
+# Scripts written for bmc/daemonize, in the shapes in which they are found, run unchanged, even if
+# bmc/daemonize has started what is running.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # scripts; a test is a subshell; helper.bash and "run" assign
 
 load helper

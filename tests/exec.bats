@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Which command is run, with what arguments and environment; and how it is told that it cannot be.
+# Which command is run, with what arguments and environment; and what is said if it cannot be.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # bats file_tags=faults
-# What the system seldom refuses: each refusal is a failed start that says so, and leaves nothing behind; or
-# makes no difference. strace refuses in the system's place. "make torture" does so with every system call of
-# many starts; here are those that it takes a moment, an option or an odd system to meet.
+# What the system seldom refuses: each refusal either makes the start fail, say so, and leave nothing behind, or
+# makes no difference. strace refuses in the system's place. "make torture" does that to every system call of
+# many starts; here are those that only a moment, an option or an odd system brings about.
 # shellcheck disable=SC2317,SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper

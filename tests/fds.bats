@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Of the caller's file descriptors none reaches the daemon, unless it is asked for. In no test is fd 3,
-# which bats itself has open and waits for, closed for the program: it has to do that.
+# None of the caller's file descriptors reaches the daemon, unless asked for. No test closes fd 3, which
+# bats itself holds open and waits for: the program has to do that.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper

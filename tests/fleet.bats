@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# Many hosts, ruled over ssh by pdsh and by Ansible as the manual has it. A host is a real sshd with an
-# address, a /run, a /root, a /srv and a /var/log of its own; their network is that of the test.
+# Many hosts, controlled over ssh by pdsh and by Ansible as in the manual. A host is a real sshd with its own
+# address, /run, /root, /srv and /var/log; they share the test's network.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper

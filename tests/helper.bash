@@ -1,8 +1,8 @@
 # What every test file loads. Each test has its own directory $T, which anyone may enter, with copies of
-# the program and of the target in $T/bin (first in PATH), $T/nobody that belongs to nobody, and $T/pub
+# the program and of the target in $T/bin (first in PATH), $T/nobody, which belongs to nobody, and $T/pub,
 # where any user may write. $report is where "start" has the target report.
-# Whatever a test starts carries DAEMONIZE_TEST=$T in its environment; teardown ends it, by PID.
-# Tagged "around" are the files that test what is around the program, and do not depend on its build.
+# Whatever a test starts carries DAEMONIZE_TEST=$T in its environment; teardown kills it, by PID.
+# Files tagged "around" test what is around the program, and do not depend on its build.
 # shellcheck shell=bash
 
 bats_require_minimum_version 1.5.0
@@ -21,7 +21,7 @@ setup() {
 	chmod 1777 "$T/pub"
 	cp "$program" "$T/bin/daemonize"
 	cp "$target" "$T/bin/target"
-	# The same for every caller, with the servers of sbin. A directory that only root may search would be in messages.
+	# The same PATH for every caller, with sbin for the servers. Messages would name a directory that only root may search.
 	export DAEMONIZE_TEST=$T PATH=$T/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 	caller=() owned=() report=$T/pub/report
 	cd "$T" || return
@@ -43,17 +43,17 @@ teardown() {
 
 is_root() { [ "$EUID" = 0 ]; }
 
-# lacks NAME: the program that is tested was built for, or runs on, a system without it: LACKS=proc,subreaper.
-# What then cannot be promised at all is tagged needs:NAME, and left out by who sets LACKS.
+# lacks NAME: the program under test was built for, or runs on, a system without it: LACKS=proc,subreaper.
+# Tests of what cannot be promised there at all are tagged needs:NAME; whatever sets LACKS leaves them out.
 lacks() { [[ ,${LACKS-}, == *,$1,* ]]; }
 
-# known HOW [ELSE]: how a message tells of a death. Without a subreaper, only init knows more than that.
+# known HOW [ELSE]: how a message describes a death. Without a subreaper, only init knows the details.
 known() { if lacks subreaper; then echo "${2-ended}"; else echo "$1"; fi; }
 
 # ---- Processes ----
 
-# The PIDs of what this test has started and is running still. A server that shows its state in ps
-# writes it over its environment; then it is known by a path on its command line.
+# The PIDs of what this test has started and is still running. A server that shows its state in ps
+# overwrites its environment with it; then a path on its command line identifies it.
 ours() {
 	local path pid
 	local -A seen=()
@@ -74,7 +74,7 @@ nothing_runs() { expect "$(ours)" ""; }
 
 alive() { [ -e "/proc/$1" ] && ! gone "$1"; }
 
-# A zombie is gone, though kill -0 would call it alive; but not to a program that cannot tell.
+# A zombie is gone, though kill -0 calls it alive; but not for a program that cannot tell.
 gone() {
 	if lacks zombies; then
 		[ ! -e "/proc/$1" ]
@@ -102,13 +102,13 @@ daemonize() {
 	command daemonize "$@"
 }
 
-# from OPTION...: the starts that follow come from such an odd caller ("target with").
+# from OPTION...: the next starts come from such an odd caller ("target with").
 from() { caller=(target with "$@" --); }
 
-# start OPTION...: daemonizes the target, and waits for its report; sets pid.
+# start OPTION...: daemonizes the target and waits for its report; sets pid.
 start() {
 	note "${caller[@]}" daemonize "$@" target dump "$report"
-	rm -f "$report" # of a start before
+	rm -f "$report" # of an earlier start
 	"${caller[@]}" "$T/bin/daemonize" "$@" target dump "$report" && reported "$report"
 }
 
@@ -138,20 +138,20 @@ expect() {
 	[[ $1 == $2 ]] || { printf 'is:        %s\nshould be: %s\n' "$1" "$2" && false; }
 }
 
-# fails STATUS PATTERN COMMAND...: exits so, with nothing on stdout and one line on stderr, which matches.
+# fails STATUS PATTERN COMMAND...: exits with it, nothing on stdout and one line on stderr, which matches.
 # shellcheck disable=SC2154 # stderr_lines is from "run"
 fails() {
 	run "-$1" --separate-stderr "${@:3}"
 	expect "$output" "" && expect "$stderr" "$2" && expect "${#stderr_lines[@]}" 1
 }
 
-# tells STATUS LINE COMMAND...: exits so, and says this. A sanitizer has more to say where it has no /proc.
+# tells STATUS LINE COMMAND...: exits with it, and says this. Without /proc, a sanitizer says more.
 tells() {
 	run "-$1" "${@:3}"
 	expect "$(grep -e '^daemonize: ' -e '^running' <<<"$output")" "$2"
 }
 
-# wait_until SECONDS COMMAND...: polls; where it never succeeds, shows what it said last.
+# wait_until SECONDS COMMAND...: polls; if it never succeeds, shows what it said last.
 wait_until() {
 	local end=$((SECONDS + $1 + 1)) said
 

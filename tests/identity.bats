@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Who the daemon is: exactly who was asked for, for good.
+# The daemon becomes exactly the user that was asked for, for good.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The README's init script, as it stands there but for its paths, has LSB's exit statuses, under dash and
+# The README's init script, word for word except for its paths, has LSB's exit statuses, under dash and
 # under busybox sh.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# --restart: a keeper stays, which starts the command again whenever it ends, until it is stopped.
+# --restart: a keeper stays, and starts the command again whenever it exits, until it is stopped.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The command line: what is wrong with it is said in one line, before anything is done.
+# The command line: one line says what is wrong with it, before anything is done.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The pidfile is the truth: whole when the start returns, one instance at a time, nobody else's file hit.
+# The pidfile is the truth: complete when the start returns, one instance at a time, nobody else's file touched.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# However many start at the same moment: one of them wins, and the others know who.
-# ROUNDS=300 repeats each race so often.
+# However many start at the same moment, one of them wins, and the others know which.
+# ROUNDS=300 repeats each race that often.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # eval; a test is a subshell; helper.bash assigns
 
 load helper

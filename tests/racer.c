@@ -1,6 +1,7 @@
 /*
- * racer COUNT command [argument ...]: starts the command COUNT times at the same moment, and says of
- * each what came of it: its exit status (128 and the signal for a death), and what it wrote.
+ * racer COUNT command [argument ...]: starts the command COUNT times at the same moment,
+ * and reports for each what came of it: its exit status (128 plus the signal for a
+ * death), and what it wrote.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# "Started" means ready: exit 0 is the daemon's own word or its staying alive, anything else leaves nothing
-# behind, and says why.
+# "Started" means ready: exit status 0 means that the daemon said so, or stayed alive. Any other status leaves
+# nothing behind, and a message says why.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# What is built and goes out: "make", "make install", "make uninstall" and "make dist".
+# What is built and released: "make", "make install", "make uninstall" and "make dist".
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # backquotes of Markdown; a test is a subshell; helper.bash and "run" assign
 
 load helper

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Real servers, started as their users would.
+# Real servers, started as their users would start them.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash and "run" assign
 
 load helper

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Dispositions and mask are what the daemon's author expects, not what the caller happened to have.
+# Signal dispositions and mask are what the daemon's author expects, not what the caller happened to have.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper

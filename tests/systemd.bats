@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# The units of the manual, as they stand there, under a real systemd, the first process of a world of its own.
+# The units of the manual, word for word, under a real systemd, the first process of a world of its own.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash and "run" assign
 
 load helper

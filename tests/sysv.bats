@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# The init scripts of the README and of the manual, as they stand there, under Debian's SysV init and OpenRC,
-# which are installed in a world of their own.
+# The init scripts of the README and of the manual, word for word, under Debian's SysV init and OpenRC, which
+# are installed in a world of their own.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash and "run" assign
 
 load helper

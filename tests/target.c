@@ -5,23 +5,23 @@
  *   target closeall FILE                 close every fd first, as sshd and dnsmasq do
  *   target fork FILE                     also leave a child (child=PID) that outlives me
  *   target lock LOCKFILE FILE            first take a write lock on LOCKFILE, and keep it
- *   target readlock FILE FILE            the same, with a read lock on what is there
- *   target deedlock FILE FILE            take a read lock that says it is mine, but is a child's alone
+ *   target readlock FILE FILE            the same, with a read lock on an existing file
+ *   target deedlock FILE FILE            take a read lock in my name that only a child holds
  *   target notify MESSAGE FILE           first send MESSAGE to $NOTIFY_SOCKET, as sd_notify(3) does
  *   target send MESSAGE ...              send each of them there, then exit
- *   target flood MESSAGE                 send it there again and again, until the socket is gone
- *   target openclose PIDFILE FILE        first open and close PIDFILE, which loses my record lock on it
- *   target leaderless FILE               report, then end the first thread only: ps shows a zombie
- *   target terminal LINK                 hold a terminal that is nobody's; LINK leads to it
+ *   target flood MESSAGE                 send it there over and over, until the socket disappears
+ *   target openclose PIDFILE FILE        first open and close PIDFILE, which drops my record lock
+ *   target leaderless FILE               report, then end only the first thread: ps shows a zombie
+ *   target terminal LINK                 hold a terminal that belongs to nobody; LINK leads to it
  *   target exit N                        exit with status N
  *   target kill SIGNAL                   die of SIGNAL
  *   target with [option ...] -- command  put the caller in an odd state, then become the command
  *
- * A report is one KEY=VALUE a line. It is written to a temporary name and renamed into place, so that
- * it is complete as soon as it can be seen. Options of "with" act in the order in which they stand:
+ * A report is one KEY=VALUE a line. It is written to a temporary name and renamed into place, so
+ * that it is complete as soon as it can be seen. Options of "with" act in the order given:
  *
  *   --ignore SIGNALS  --block SIGNALS    HUP,PIPE,...: ignored; blocked
- *   --umask MODE  --nofile N             octal; the soft limit on fds, and the hard one where it is lower
+ *   --umask MODE  --nofile N             octal; the soft limit on fds; the hard one if lower
  *   --open FDS  --close FDS              7,9,300: open on /dev/null; closed
  *   --stdin-socket                       a socket on fd 0
  *   --rmcwd                              the working directory has been removed
@@ -49,11 +49,11 @@
 
 enum {
 	FD_BOUND = 65536,   /* no test opens one at or above it */
-	FD_BATCH = 256,	    /* so many are looked at in one call; a divisor of the bound */
-	LONGEST_LIFE = 600, /* seconds; a target that the tests lose track of goes by itself */
+	FD_BATCH = 256,	    /* how many we look at in one call; a divisor of the bound */
+	LONGEST_LIFE = 600, /* seconds; a target that the tests lose track of exits by itself */
 	PATH_LENGTH = 4096,
 	MOST_GROUPS = 1024,
-	STATUS_BROKEN = 99, /* a failure of ours is not mistaken for one of the program's */
+	STATUS_BROKEN = 99, /* so that nobody mistakes a failure of ours for the program's */
 };
 
 static const struct {
@@ -154,7 +154,9 @@ static void report_link(FILE *out, const char *key, const char *link)
 	fprintf(out, "%s%s\n", key, path);
 }
 
-/* Whether one of the batch may be open. poll(2) tells which are not, unless so many are not allowed. */
+/*
+ * Whether one of the batch may be open. poll(2) tells which are not, unless that many are too many.
+ */
 static int may_be_open(int first)
 {
 	struct pollfd fds[FD_BATCH];
@@ -224,7 +226,7 @@ static void report_identity(FILE *out)
 	fputc('\n', out);
 }
 
-/* Destructive where it succeeds, so it comes after all that it could disturb. */
+/* Destructive if it succeeds, so it comes after all that it could disturb. */
 static void report_regained_privilege(FILE *out)
 {
 	if (getuid() != 0)
@@ -306,7 +308,7 @@ static void report_process(FILE *out, char *const *arguments)
 		report_line(out, "env.", *variable);
 }
 
-/* Collects in memory, so that no fd of its own is there to be reported. */
+/* Collects in memory, so that it reports no fd of its own. */
 static char *collect_report(char *const *arguments, pid_t child)
 {
 	char *text;
@@ -462,7 +464,7 @@ static _Noreturn void exit_as(pid_t child)
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
-/* The parent holds the other end of the terminal, and hangs up when the command has ended. */
+/* The parent holds the other end of the terminal, and hangs up when the command has exited. */
 static void acquire_terminal(void)
 {
 	int master = open_terminal_master(), slave;
@@ -590,7 +592,7 @@ static int live(void *unused)
 	wait_to_be_killed();
 }
 
-/* Lives on without the lock that it took: it has a table of fds of its own by now, without the file. */
+/* Lives on without the lock that it took: by then its own fd table lacks the file. */
 static void deed_the_lock(const char *locked)
 {
 	static _Alignas(64) char stack[65536];

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# --stop --tree and --signal --tree: a daemon and all that it has begun, whatever session that is in, and nobody
-# else; and what --stop says of those whom it leaves.
+# --stop --tree and --signal --tree reach a daemon and all that it has started, in whatever session, and nobody
+# else; and what --stop says about the processes that it leaves.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper

@@ -1,10 +1,10 @@
 # A world of its own for a test that needs PID 1, /etc or /run: a copy of this system's files that keeps
-# its changes in memory, with its own devices, processes and loopback network. It shares $T, and ends with
-# the test.
+# its changes in memory, with its own devices, processes and loopback network. It shares $T, and disappears
+# with the test.
 # shellcheck shell=bash disable=SC2016,SC2154 # inner shells; helper.bash assigns
 
-# new_world [COMMAND...]: sets world, the PID of its first process; a shell, if none is given, since a shell
-# reaps. In a $cgroup it can have no other.
+# new_world [COMMAND...]: sets world, the PID of its first process; by default a shell, since a shell
+# reaps. In a $cgroup it sees no other.
 new_world() {
 	need_root
 	need ip nsenter unshare
@@ -46,20 +46,20 @@ inside() {
 	nsenter --target "$world" --mount --pid --net --root --wd -- "$@"
 }
 
-# only_runs NAME PID: every process of that name is in this one's session; a script has a second while it forks.
+# only_runs NAME PID: all processes of that name are in this one's session; a script has two while it forks.
 only_runs() { expect "$(inside ps -o sid= -C "$1" | sort -u)" "$(inside ps -o sid= -p "$2")"; }
 
-# none_runs NAME: nor what a script of that name had just forked.
+# none_runs NAME: not even one that a script of that name has just forked.
 none_runs() { wait_until 10 run -1 inside pgrep -x "$1"; }
 
-# write_inside FILE [MODE]: standard input becomes that file of the world.
+# write_inside FILE [MODE]: standard input becomes that file in the world.
 write_inside() { inside install -D -m "${2:-644}" /dev/stdin "$1"; }
 
-# The examples of both pages of the manual, and then those of the README, each with a form feed behind it.
+# The examples of both pages of the manual, then those of the README, each followed by a form feed.
 examples() {
 	sed -n '/^\.Bd -literal/,/^\.Ed/ { s/^\.[BE]d.*/\f/; s/\\e/\\/g; p; }' "$here"/../man/daemonize.[17]
 	sed -En '/^```(conf|console|sh)$/,/^```$/ { s/^```.*/\f/; p; }' "$here/../README.md" "$here/README.md"
 }
 
-# example TEXT: the first that has this in it.
+# example TEXT: the first example that contains this.
 example() { awk -v RS='\f\n' -v text="$1" 'index($0, text) { printf "%s", $0; exit }' < <(examples); }

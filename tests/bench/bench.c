@@ -1,20 +1,20 @@
 /*
- * bench: how long a start takes, ours and that of every other daemonizer that is installed, against
- * the least that it can take: floor.c. Run it from the root of the source, by `make bench`.
+ * bench: how long a start takes, with ours and with every other daemonizer that is installed,
+ * against the least that it can take: floor.c. Run it from the root of the source, by `make bench`.
  *
- *   -n ROUNDS     in each of which all are started once, in random order (600)
- *   -m DAEMONS    so many that live at once, for the last table (5000)
+ *   -n ROUNDS     in each, all start once, in random order (600)
+ *   -m DAEMONS    how many are alive at once, for the last table (5000)
  *   -o            only the first table
  *   -x PROGRAM    one more build of ours to compare with; repeatable
  *   -r FILE       every sample of the first table: round, name, two times in nanoseconds
  *
- * Two times are taken, both from just before the launcher is spawned: until it has been reaped
- * ("returns"), and until the command's first instruction ("begins"). All are medians, but for the
- * 10th percentile beside them, which is steadier: on a machine that does other work too, only what
- * was measured in one run can be compared, and only by ratio.
+ * It takes two times, both from just before it spawns the launcher: until it has reaped that
+ * ("returns"), and until the command's first instruction ("begins"). All are medians, except the
+ * 10th percentile beside them, which is steadier: on a machine that does other work too, you can
+ * only compare what was measured in one run, and only by ratio.
  *
- * The command is first.c. It is killed by the PID that it tells. We are the subreaper of all that
- * is started, so that nothing is left over, and each start finds the machine as the one before.
+ * The command is first.c. It is killed by the PID that it reports. We are the subreaper of all that
+ * we start, so that nothing is left over, and each start finds the machine as the one before did.
  */
 #define _GNU_SOURCE
 #include "first.h"
@@ -36,7 +36,7 @@
 
 enum { MOST_STARTERS = 24, MOST_WORDS = 16, WARM_UP = 3, HUNG_AFTER = 10, HUNDRED = 100 };
 enum { LOW = 10, MIDDLE = 50 };	     /* percentiles */
-enum { AT_ONCE = 32, IN_ALL = 320 }; /* of the table of throughput */
+enum { AT_ONCE = 32, IN_ALL = 320 }; /* for the table of throughput */
 
 /* What stands for the file names of one start. */
 static char PIDFILE[] = "pidfile", FIRST[] = "first", FIFO[] = "fifo";
@@ -117,7 +117,7 @@ static void remove_lab(void)
 	rmdir(directory);
 }
 
-/* A pidfile belongs into memory, as /run is; first must be where every peer dares to execute it. */
+/* A pidfile belongs in memory, like /run; first, where every peer dares to execute it. */
 static void make_lab(void)
 {
 	snprintf(directory, sizeof directory - 16, "%s/daemonize-bench.XXXXXX",
@@ -135,7 +135,7 @@ static void make_lab(void)
 		fail("prctl");
 }
 
-/* Others that run on the machine shall disturb less, where we may. What we start inherits it. */
+/* Lets other programs on the machine disturb us less, if we may. What we start inherits it. */
 static void come_first(void)
 {
 	setpriority(PRIO_PROCESS, 0, -20);
@@ -155,7 +155,7 @@ static void limit_fds(rlim_t count)
 
 /* ---- One start ---------------------------------------------------------------------------- */
 
-/* `before` is put in front: strace and its options; NULL for nothing. */
+/* `before` goes in front: strace and its options; NULL: nothing. */
 static pid_t spawn(const struct starter *starter, const char *const *before)
 {
 	static posix_spawn_file_actions_t actions;
@@ -183,7 +183,7 @@ static pid_t spawn(const struct starter *starter, const char *const *before)
 	return posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ) == 0 ? pid : -1;
 }
 
-/* Reads what the command tells; false if it does not come, or the launcher has failed. */
+/* Reads the command's report; false if none comes, or if the launcher has failed. */
 static bool hear_first(int status, struct first *first)
 {
 	struct pollfd event = {.fd = fifo_fd, .events = POLLIN};
@@ -207,7 +207,7 @@ static bool start(const struct starter *starter, struct time *time, struct first
 	return true;
 }
 
-/* Kills the commands, and waits for the end of all that was started. */
+/* Kills the commands, and waits until all that was started has exited. */
 static void end(const struct first firsts[], size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -251,7 +251,7 @@ static long kilobytes_of(pid_t pid)
 	return kilobytes;
 }
 
-/* The memory of all that has become ours, but for the command itself. */
+/* The memory of all that has become ours, except the command itself. */
 static long kilobytes_left(pid_t command)
 {
 	char path[64];
@@ -269,7 +269,7 @@ static long kilobytes_left(pid_t command)
 	return total;
 }
 
-/* Counts the calls in strace's report until the command has begun. */
+/* Counts the calls in strace's report until the command starts. */
 static long count_calls(const char *path)
 {
 	char line[4096], exec[PATH_MAX + 16];
@@ -307,7 +307,7 @@ static long calls_of(const struct starter *starter)
 	return count;
 }
 
-/* Tries each, to leave out what is not here, and to have all files in memory. */
+/* Tries each, to leave out what is missing here, and to have all files in memory. */
 static void try_all(size_t rounds)
 {
 	struct first first;
@@ -541,7 +541,10 @@ static void unlink_numbered(void)
 	pidfile[length] = '\0';
 }
 
-/* How long IN_ALL starts take, AT_ONCE side by side, until the last has returned and the last command has begun. */
+/*
+ * How long IN_ALL starts take, AT_ONCE side by side, until the last launcher has returned and the
+ * last command has started.
+ */
 static int64_t time_of_all(const struct starter *starter)
 {
 	static struct first firsts[IN_ALL];
@@ -598,7 +601,7 @@ static void table_of_throughput(void)
 
 enum { VARIABLES = 16, VARIABLE = 65536, DIRECTORIES = 1000 };
 
-/* An environment of 1 MB, or gone again. */
+/* Makes the environment 1 MB large, or removes that again. */
 static void set_environment(bool large)
 {
 	static char value[VARIABLE];
@@ -612,7 +615,7 @@ static void set_environment(bool large)
 	}
 }
 
-/* A PATH of so many directories without the command, and that which has it. */
+/* A PATH of this many directories without the command, and then the one that has it. */
 static void set_path(size_t directories)
 {
 	static char path[DIRECTORIES * 32 + PATH_MAX];
@@ -627,7 +630,7 @@ static void set_path(size_t directories)
 		fail("PATH");
 }
 
-/* What a start costs more with each, in microseconds; and a search of PATH, per directory. */
+/* What each of these adds to a start, in microseconds; for a search of PATH, per directory. */
 static void table_of_callers(size_t rounds)
 {
 	enum { PLAIN, ENVIRONMENT, SHORT_PATH, LONG_PATH, KINDS };
@@ -674,7 +677,7 @@ static void table_of_callers(size_t rounds)
 	free(saved);
 }
 
-/* Starts so many that all live at once. */
+/* Starts this many, all alive at once. */
 static void row_of_daemons(const struct starter *starter, size_t count)
 {
 	const size_t some = count < 2 * HUNDRED ? count / 2 : HUNDRED;

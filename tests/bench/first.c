@@ -1,8 +1,8 @@
 /*
- * first FIFO [ARGUMENT ...]: the command that is started here. The first thing it does is to look at
- * the clock. It writes what it has seen, and its PID, into the FIFO, and lives until it is killed.
+ * first FIFO [ARGUMENT ...]: the command that the benchmark starts. The first thing it does is to
+ * look at the clock. It writes the time and its PID into the FIFO, and lives until it is killed.
  *
- * Without libc, whose start-up is not what is measured: cc -nostdlib -static.
+ * It has no libc, whose start-up we do not want to measure: cc -nostdlib -static.
  */
 #define _GNU_SOURCE
 #include "first.h"

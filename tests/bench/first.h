@@ -1,4 +1,4 @@
-/* What the started command tells the benchmark: far below PIPE_BUF, so never torn. */
+/* What the command reports to the benchmark: far below PIPE_BUF, so never torn. */
 #ifndef FIRST_H
 #define FIRST_H
 

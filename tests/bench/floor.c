@@ -1,18 +1,19 @@
 /*
- * floor PIDFILE COMMAND [ARGUMENT ...]: the least program that does a daemonizer's work honestly, and
- * knows that it has been done. Every other daemonizer is measured against it. It leaves out what a
- * user has of one: options, a search of PATH, an identity, a log, a message; but not what a daemon
- * or the next start would miss. It
+ * floor PIDFILE COMMAND [ARGUMENT ...]: the least program that does a daemonizer's work honestly,
+ * and knows that it has been done. Every other daemonizer is measured against it. It leaves out
+ * what makes one usable: options, a search of PATH, an identity, a log, messages; but nothing that
+ * a daemon or the next start would miss. It
  *
  *   - makes sure that fds 0 to 2 are open;
  *   - makes sure that the command can be executed, and that the pidfile can be written;
- *   - looks whether the pidfile is there, and who has it, before it forks;
+ *   - looks whether the pidfile exists, and who holds it, before it forks;
  *   - sets the umask;
  *   - detaches: a session, two forks, "/", /dev/null, no other fd, no signal ignored or blocked;
- *   - follows no symbolic link to a pidfile, writes to no other kind of file, and to none with two names;
- *   - locks what has the name, makes sure that it still has it, and reads who is said to run;
- *   - makes a new file that nobody else can have open, whatever the umask, locks it for reading, on
- *     an fd that cannot be written to, and gives it the name;
+ *   - follows no symbolic link to a pidfile, and writes to no other kind of file, nor to one with
+ *     two names;
+ *   - locks the file of that name, makes sure that it still has the name, and reads whose it is;
+ *   - makes a new file that nobody else can have open, whatever the umask, locks it for reading,
+ *     on an fd that cannot be written to, and renames it into place;
  *   - learns from a pipe and from the kernel that the command has been executed.
  *
  * -DFORK=fork does it with fork(2), the default is vfork(2).
@@ -36,7 +37,7 @@
 #define FORK vfork
 #endif
 
-/* As daemonize has it: the flag is set from fork to exec, also of a zombie. proc_pid_stat(5) */
+/* As in daemonize: the flag is set from fork to exec, also for a zombie. proc_pid_stat(5) */
 static bool has_execed(pid_t pid)
 {
 	enum { FLAGS = 9, FORKED_NO_EXEC = 0x40 };
@@ -102,7 +103,7 @@ static _Noreturn void become_daemon(const char *pidfile, const char *draft, char
 	fd = open("/dev/null", O_RDWR);
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		dup2(fd, i);
-	/* The channel has the highest number of ours; what the caller has left open is above it too. */
+	/* Of our fds, the channel's is the highest; what the caller left open may be above it. */
 	syscall(SYS_close_range, STDERR_FILENO + 1, channel - 1, 0);
 	syscall(SYS_close_range, channel + 1, ~0U, 0);
 	take_pidfile(pidfile, draft);
@@ -123,7 +124,7 @@ static _Noreturn void detach(const char *pidfile, const char *draft, char **comm
 	_exit(EXIT_SUCCESS);
 }
 
-/* Whether a start can go on: nobody has the pidfile, and its directory takes a new file. */
+/* Whether a start can go on: nobody holds the pidfile, and its directory takes a new file. */
 static bool is_free(const char *pidfile)
 {
 	char parent[PATH_MAX];

@@ -1,10 +1,10 @@
 /*
- * Coverage of a program whose processes exec, _exit, are killed, change their root and their user:
- * none of them could write a file when it ends. So the counters of gcov are shared memory, of SysV's
- * kind, which needs no file, and count for all processes at once.
+ * Coverage of a program whose processes exec, _exit, are killed, and change their root and their
+ * user: none of them could write a file when it exits. So gcov's counters are in shared memory,
+ * System V's, which needs no file, and count for all processes at once.
  *
- * The linker puts them into a section of their own (counters.ld); a constructor maps the shared memory
- * over it. Called as "dump", the program writes what has been counted into .gcda files beside the
+ * The linker puts them into a section of their own (counters.ld); a constructor maps the shared
+ * memory over it. Called as "dump", the program writes the counts into .gcda files beside the
  * objects that it was linked from. shmat(2); gcc's "Freestanding environments" has the rest.
  */
 #define _GNU_SOURCE /* SHM_REMAP */
@@ -44,7 +44,7 @@ static void *allocate(unsigned int size, void *unused)
 	return malloc(size);
 }
 
-/* Where it fails, as in another IPC namespace, a process counts for itself alone. */
+/* If it fails, as in another IPC namespace, a process counts only for itself. */
 __attribute__((constructor)) static void count_together(int argc, char **argv)
 {
 	int id = shmget(COUNTERS_KEY, (size_t)(counters_end - counters_begin), IPC_CREAT | 0666);

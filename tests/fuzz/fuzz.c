@@ -1,9 +1,9 @@
 /*
- * All that daemonize takes in from outside, fed with what libFuzzer makes up. FUZZ names the target,
- * one of parsers[] below: "FUZZ=notify tests/fuzz/fuzz FILE ..." repeats single inputs.
+ * Everything that daemonize reads from outside, made up by libFuzzer. FUZZ names the target, one of
+ * parsers[] below: "FUZZ=notify tests/fuzz/fuzz FILE ..." repeats single inputs.
  *
- * The rooms are linked. That nothing crashes is what the sanitizers see to; the targets say, in words of their own, what each
- * parser is to make of its input. Who dies comes back here.
+ * It links the rooms. The sanitizers see to it that nothing crashes; the targets say, in words of
+ * their own, what each parser should make of its input. A call of exit(3) comes back here.
  */
 #include "../../src/features.h" /* memfd_create, sigabbrev_np */
 
@@ -36,7 +36,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The linker has all calls of exit(3) and read(2), in every room, come to __wrap_. */
+/* The linker redirects all calls of exit(3) and read(2), in every room, to __wrap_. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 ssize_t __wrap_read(int fd, void *buffer, size_t size);
 ssize_t __real_read(int fd, void *buffer, size_t size);
@@ -68,7 +68,7 @@ _Noreturn void __wrap_exit(int status)
 	longjmp(after_exit, 1);
 }
 
-/* What read(2) is to return once, after so many true reads. */
+/* What read(2) returns once, after this many true reads. */
 static struct {
 	const char *text;
 	size_t size;
@@ -93,7 +93,7 @@ static void feed_after(int reads, const char *text, size_t size)
 	feed.after = reads;
 }
 
-/* A file without a name that has this content, and nothing else. */
+/* A nameless file with this content, and nothing else. */
 static void refill(int fd, const char *text, size_t size)
 {
 	claim(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
@@ -102,7 +102,7 @@ static void refill(int fd, const char *text, size_t size)
 
 static int content_fd = -1;
 
-/* All that was said since it was last asked for: lines that begin so, without control characters. */
+/* All that was said since the last call: lines that start like this, without control characters. */
 static const char *heard(const char *prefix, size_t lines)
 {
 	static char text[1 << 16];
@@ -133,7 +133,7 @@ static const char *significant(const char *digits)
 	return is_digit(*digits) ? digits : "0";
 }
 
-/* Compared as text: no arithmetic that could be wrong in the same way. */
+/* Compares text: no arithmetic that could be wrong in the same way. */
 static bool at_most(const char *digits, size_t length, const char *limit)
 {
 	return length < strlen(limit) ||
@@ -283,7 +283,7 @@ static void add_flag(struct command_line *line, const char *option, bool given)
 		add(line, "--%s", option);
 }
 
-/* What has been understood, in long options. */
+/* What the parser has understood, in long options. */
 static void spell(struct command_line *line)
 {
 	line->count = 0;
@@ -334,7 +334,7 @@ static void spell(struct command_line *line)
 	add_flag(line, "version", asked.mode == MODE_VERSION);
 	add(line, "--");
 	if (asked.mode == MODE_STATUS || asked.mode == MODE_STOP || asked.mode == MODE_SIGNAL)
-		return; /* what follows are pidfiles, which were among the others */
+		return; /* what follows are pidfiles, which came with the others */
 	for (char **word = asked.command; *word; word++)
 		add(line, "%s", *word);
 }
@@ -350,7 +350,7 @@ static bool parse(int count, char **words)
 	asked = (struct options){.env = NULL};
 	diagnostics.verbose = false;
 	diagnostics.failure = EXIT_SETUP;
-	/* What it keeps of a cluster like -vx may point to words that are no more. */
+	/* What it keeps of a cluster such as -vx may point to words that no longer exist. */
 	optind = 0;
 	getopt_long(1, none, "+:", no_options, NULL);
 	if (setjmp(after_exit))
@@ -433,7 +433,7 @@ static void fuzz_pidfile(char *text, size_t size)
 	char number[16];
 	bool good, pure;
 
-	/* All blanks or digits: too far, and not to be cut short to another number. */
+	/* Blanks or digits to the end: too much to read, and not to be cut to another number. */
 	good = last > first && end - text < 31 && (end == text + size || *end == '\n') &&
 	       at_most(digits, strspn(digits, "0123456789"), "2147483647");
 	refill(content_fd, text, size);
@@ -443,14 +443,14 @@ static void fuzz_pidfile(char *text, size_t size)
 			!strncmp(number, digits, strlen(number)));
 	else
 		claim(!strcmp(number, "0"));
-	/* Of what is longer than is read, nothing is removed. */
+	/* A file that is longer than what is read is never removed. */
 	claim(!good || pure == (size < 31 && first == text &&
 				       last - text + (*last == '\n') == (ptrdiff_t)size));
 }
 
 /* ---- Readiness: sd_notify(3), and s6's newline ------------------------------------------------ */
 
-/* What lines of NAME=VALUE say, the last of a kind last. */
+/* What lines of NAME=VALUE say; the last of a kind counts. */
 static const char *last_value(const char *text, const char *name, bool numbers_only)
 {
 	static char value[8192];
@@ -496,7 +496,10 @@ static void fuzz_notify(char *text, size_t size)
 	char text_status[sizeof r.status] = "";
 	int ends[2];
 
-	/* A datagram is cut after the last line that is whole in the program's buffer, and text at a NUL. */
+	/*
+	 * A datagram is cut after the last line that is whole in the program's
+	 * buffer, and text at a NUL.
+	 */
 	claim(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
 	claim(want_credentials(ends[0]) == 0);
 	claim(send(ends[1], text, size, 0) == (ssize_t)size);
@@ -537,7 +540,7 @@ static void fuzz_newline(char *text, size_t size)
 
 /* ---- What other processes can make /proc say --------------------------------------------------- */
 
-/* A process can have any name; what comes behind it is the kernel's. */
+/* A process can have any name; what follows it is the kernel's. */
 static void fuzz_stat(char *text, size_t size)
 {
 	struct process process = {.state = '\0'};
@@ -625,7 +628,7 @@ static void fuzz_script(char *text, size_t size)
 	claim(strstr(line, expected));
 }
 
-/* The last ten lines, of no more than 4096 bytes, of what this start has written. */
+/* The last ten lines, at most 4096 bytes, of what this start has written. */
 static void fuzz_log(char *text, size_t size)
 {
 	static char path[32], expected[1 << 13];
@@ -668,7 +671,7 @@ static void fuzz_log(char *text, size_t size)
 
 static const struct {
 	const char *name;
-	void (*run)(char *text, size_t size); /* the text ends with a NUL, and may be written to */
+	void (*run)(char *text, size_t size); /* the text ends with a NUL, and may be modified */
 } parsers[] = {
 	{"cmdline", fuzz_cmdline},
 	{"log", fuzz_log},
@@ -715,6 +718,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parsers[chosen].run(text, size);
 	free(text);
 	feed.text = NULL;
-	close_span(FIRST_FREE_FD, INT_MAX); /* who dies leaves files open, and --notify-fd one */
+	close_span(FIRST_FREE_FD, INT_MAX); /* an exit leaves files open, and --notify-fd one */
 	return 0;
 }

@@ -1,7 +1,7 @@
 /*
  * Compiled once for each program of another architecture: runs it in qemu's user mode, under the
- * name that it was called by. It is what the suite copies and calls, since it can be executed
- * without the system's having been told of the architecture: binfmt_misc.
+ * name that it was called by. The suite copies and calls this one, which can be executed even if
+ * the system does not know the architecture: binfmt_misc.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 # What the scripts beside it share: builds for other systems, and the suite with each of them. A test whose
-# promise cannot hold there is tagged with what it needs, and is left out; one that skips counts as failed. What
-# is around the program does not depend on the build, and faults are counted out for one.
+# promise cannot hold there is tagged with what it needs, and left out; one that skips counts as failed. Tests of
+# what is around the program do not depend on the build, and those of faults count the calls of one build.
 # shellcheck shell=bash
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/ports.XXXXXX") || exit
@@ -22,7 +22,7 @@ wrong() {
 
 goals=(daemonize tests/target tests/racer)
 
-# build NAME [VARIABLE=VALUE...]: these, by make, in the directory $T/NAME.
+# build NAME [VARIABLE=VALUE...]: runs make with these, in the directory $T/NAME.
 build() {
 	local directory=$T/$1
 
@@ -33,7 +33,7 @@ build() {
 	return 1
 }
 
-# suite NAME LACKS TEST...: with $DAEMONIZE and $TARGET; LACKS is as for the helper's "lacks".
+# suite NAME LACKS TEST...: tests $DAEMONIZE with $TARGET; LACKS is as for the helper's "lacks".
 suite() {
 	local begun=$SECONDS need filter=('!around' '!faults') good bad
 

@@ -1,5 +1,5 @@
-# For the scripts beside it: a Zig that PyPI has, as a cross-compiler, in tests/ports/zig. Sets "zig", a command.
-#   ZIG=/usr/bin/zig    another one
+# For the scripts beside it: Zig from PyPI, as a cross-compiler, in tests/ports/zig. Sets "zig", a command.
+#   ZIG=/usr/bin/zig    uses another one
 # Needs: python3 with its venv, on Linux, 100 MB to download and 1 GB on disk.
 # shellcheck shell=bash
 

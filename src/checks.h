@@ -13,8 +13,8 @@
 #include <sys/types.h>
 
 /*
- * Refuses to run set-user-ID or set-group-ID: a start would make anybody root, a
- * stop reach anybody's daemon.
+ * Refuses to run set-user-ID or set-group-ID: a start would make anybody root, a stop reach
+ * anybody's daemon.
  */
 void check_set_user_id(void);
 

@@ -37,8 +37,8 @@ void nap(int64_t duration);
 int poll_timeout(int64_t left);
 
 /*
- * Polls the fd for input, an error or a hangup, whatever signals come; false
- * once the deadline has passed.
+ * Polls the fd for input, an error or a hangup, whatever signals come; false once the
+ * deadline has passed.
  */
 bool poll_until(int fd, int64_t deadline);
 

@@ -1,6 +1,6 @@
 /*
- * command: finds the file to execute, as execvp(3) does, and executes it; and runs
- * shell commands for the caller.
+ * command: finds the file to execute, as execvp(3) does, and executes it; and runs shell commands
+ * for the caller.
  *
  * For the launcher; command_find and command_execute for the children too. A process that becomes a
  * shell command has been forked with memory of its own.

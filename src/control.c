@@ -91,8 +91,8 @@ int control_status(const struct options *opt)
 }
 
 /*
- * Looks at the pidfile; false if it names no process that we may signal: says
- * why, unless it has exited.
+ * Looks at the pidfile; false if it names no process that we may signal: says why, unless
+ * it has exited.
  */
 static bool target_look(struct target *target)
 {
@@ -317,8 +317,8 @@ static void await_targets(struct target *targets, const struct options *opt, int
 }
 
 /*
- * Reports what is left of the daemon's process group: users may think that
- * it exited with the daemon.
+ * Reports what is left of the daemon's process group: users may think that it exited
+ * with the daemon.
  */
 static void tell_left(pid_t daemon, int64_t deadline)
 {

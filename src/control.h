@@ -12,8 +12,8 @@
 #include "options.h"
 
 /*
- * --status: prints which process holds each pidfile. Returns 0, or the worst of the
- * statuses that LSB defines.
+ * --status: prints which process holds each pidfile. Returns 0, or the worst of the statuses that
+ * LSB defines.
  */
 int control_status(const struct options *opt);
 

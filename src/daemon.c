@@ -213,8 +213,8 @@ _Noreturn int detach(void *argument)
 	const struct plan *plan = argument;
 
 	/*
-	 * We would be that namespace's init, and it would die with us; or our PID
-	 * would mean nothing outside.
+	 * We would be that namespace's init, and it would die with us; or our PID would mean
+	 * nothing outside.
 	 */
 	must(plan, STEP_PID_NAMESPACE, getppid() != 0);
 	must(plan, STEP_SESSION, setsid() != -1);

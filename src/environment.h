@@ -16,8 +16,8 @@
 void environment_clean(void);
 
 /*
- * Copies only the list: putenv(3) and setenv(3) replace its entries, but
- * leave the old strings alone.
+ * Copies only the list: putenv(3) and setenv(3) replace its entries, but leave the old
+ * strings alone.
  */
 char **environment_copy_or_die(void);
 

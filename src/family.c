@@ -310,8 +310,8 @@ size_t family_signal(const struct family *family, struct roll *roll, int number)
 			roll->members[i--] = roll->members[--roll->count]; /* struck off */
 	}
 	/*
-	 * A stopped process would not act on it. Children first: no parent
-	 * should see its child stopped.
+	 * A stopped process would not act on it. Children first: no parent should see its
+	 * child stopped.
 	 */
 	for (size_t i = roll->count; i-- > 0;)
 		if (roll->members[i].halts) {

@@ -90,8 +90,8 @@ size_t family_follow(const struct family *family, struct roll *roll, int number)
 size_t group_count(pid_t group);
 
 /*
- * Terminates a failed start: TERM, CONT, then KILL. False if the daemon is
- * one that we may not signal.
+ * Terminates a failed start: TERM, CONT, then KILL. False if the daemon is one that we
+ * may not signal.
  */
 bool family_end(const struct family *family);
 

@@ -39,8 +39,8 @@ struct keeper {
 void keeper_prepare_or_die(struct keeper *keeper, const struct options *opt);
 
 /*
- * Takes the token; false if the other side has it. To the launcher that means that
- * the keeper is about to exit.
+ * Takes the token; false if the other side has it. To the launcher that means that the keeper is
+ * about to exit.
  */
 bool keeper_let_go(int token_fd);
 

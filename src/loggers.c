@@ -74,8 +74,8 @@ static void logger_start_or_die(const char *stream)
 }
 
 /*
- * Reaps what we, the subreaper, have inherited of it, or waits until init has.
- * False if some of it is left.
+ * Reaps what we, the subreaper, have inherited of it, or waits until init has. False if some
+ * of it is left.
  */
 static bool logger_reap(const struct logger *logger, int64_t deadline, int *status)
 {

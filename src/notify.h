@@ -39,8 +39,8 @@ int notify_pipe_or_die(int *write_fd);
 void notify_parse(char *text, struct notice *notice);
 
 /*
- * Takes in the next message, ignored unless it is from the daemon's user,
- * root or us. False if none.
+ * Takes in the next message, ignored unless it is from the daemon's user, root or us.
+ * False if none.
  */
 bool notify_receive(int fd, uid_t user, struct notice *notice);
 

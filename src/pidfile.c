@@ -226,8 +226,8 @@ const char *owner_text(char text[32], pid_t pid)
 }
 
 /*
- * Opens the file, or creates it, and locks it for writing. STEP_PIDFILE_LOST:
- * another process holds the lock.
+ * Opens the file, or creates it, and locks it for writing. STEP_PIDFILE_LOST: another process
+ * holds the lock.
  */
 static enum step pidfile_open_locked(const char *path, const uid_t *user, int *fd,
 	struct stat *status, bool *made)

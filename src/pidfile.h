@@ -34,8 +34,8 @@
 #include <sys/types.h>
 
 /*
- * Who holds a pidfile: by its lock, or without one by its number. From
- * PIDFILE_CHANGING on, a process does.
+ * Who holds a pidfile: by its lock, or without one by its number. From PIDFILE_CHANGING on, a
+ * process does.
  */
 enum pidfile_state {
 	PIDFILE_ABSENT,

@@ -1,8 +1,8 @@
 /*
  * process: what the kernel knows about a process.
  *
- * For the launcher, and for --status, --stop and --signal; process_is_alive and
- * process_is_younger for the children too.
+ * For the launcher, and for --status, --stop and --signal; process_is_alive and process_is_younger
+ * for the children too.
  */
 #ifndef PROCESS_H
 #define PROCESS_H
@@ -47,8 +47,8 @@ bool process_is_younger(pid_t pid, const struct stat *file);
 bool process_has_execed(pid_t pid);
 
 /*
- * Whether it has exited, asked without reaping, so that the PID stays the daemon's
- * until init or we reap it.
+ * Whether it has exited, asked without reaping, so that the PID stays the daemon's until init
+ * or we reap it.
  */
 bool process_has_died(pid_t pid);
 
@@ -59,8 +59,8 @@ int process_reap(pid_t pid);
 bool process_has_program(pid_t pid);
 
 /*
- * Whether it or a descendant waits for input from a pipe; false where that is
- * unknown. proc_pid_wchan(5)
+ * Whether it or a descendant waits for input from a pipe; false where that is unknown.
+ * proc_pid_wchan(5)
  */
 bool process_reads_pipe(pid_t pid);
 

@@ -1,6 +1,6 @@
 /*
- * steps: the steps of a start, and the words for each: "cannot ..." if it fails,
- * and for -v what was done.
+ * steps: the steps of a start, and the words for each: "cannot ..." if it fails, and for -v
+ * what was done.
  *
  * The children write reports, one write(2) each; the launcher finds the words.
  */

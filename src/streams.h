@@ -39,8 +39,8 @@ int streams_redirect(const struct streams *streams);
 int streams_truncate(const struct streams *streams);
 
 /*
- * Shows the last lines that a failed start wrote to its log: standard error's, which
- * says why, if there are any.
+ * Shows the last lines that a failed start wrote to its log: standard error's, which says why, if
+ * there are any.
  */
 void streams_show(const struct options *opt, const struct streams *streams);
 

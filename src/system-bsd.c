@@ -99,8 +99,8 @@ typedef gid_t listed_group;
 #endif
 
 /*
- * getgrouplist() returns whether all fit, which need not be: the kernel
- * takes 16, and users have more.
+ * getgrouplist() returns whether all fit, which need not be: the kernel takes 16, and
+ * users have more.
  */
 int list_groups(const char *user, gid_t group, gid_t *groups, int *count)
 {

@@ -183,8 +183,8 @@ int set_group_ids(gid_t gid);
 int set_user_ids(uid_t uid);
 
 /*
- * Resets a signal that libc keeps for itself, and refuses to touch; but exec
- * preserves an ignored one.
+ * Resets a signal that libc keeps for itself, and refuses to touch; but exec preserves an
+ * ignored one.
  */
 void reset_reserved_signal(int number);
 

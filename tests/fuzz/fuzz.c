@@ -497,8 +497,8 @@ static void fuzz_notify(char *text, size_t size)
 	int ends[2];
 
 	/*
-	 * A datagram is cut after the last line that is whole in the program's
-	 * buffer, and text at a NUL.
+	 * A datagram is cut after the last line that is whole in the program's buffer, and
+	 * text at a NUL.
 	 */
 	claim(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
 	claim(want_credentials(ends[0]) == 0);

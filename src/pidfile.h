@@ -89,7 +89,7 @@ const char *owner_doubt(const struct owner *owner);
 const char *owner_text(char text[32], pid_t pid);
 
 /*
- * Names the new file, in the directory of the pidfile. Before the fork, so that the launcher can
+ * Names the new file, in the directory of the pidfile: before the fork, so that the launcher can
  * remove what a killed daemon leaves behind. The name is unique, whatever our PID namespace.
  */
 void pidfile_name_draft(char draft[PATH_MAX], const char *path);

@@ -34,7 +34,7 @@ bool process_lives(const struct process *process);
 /*
  * Whether the process started after the file was written, so that the file cannot mean it; false
  * where that is unknown. The kernel counts the start in ticks, rounded down; the file's time may
- * lag by a tick of its own, or be in whole seconds, on FAT even ones: inode(7).
+ * lag by a tick of its own, or be in whole seconds (on FAT, even ones): inode(7).
  */
 bool process_is_younger(pid_t pid, const struct stat *file);
 
@@ -55,7 +55,7 @@ bool process_has_died(pid_t pid);
 /* Waits for it. Returns the wait status, or -1 if init got that; either way the process is gone. */
 int process_reap(pid_t pid);
 
-/* Whether a child of it runs a program; true where that is unknown. proc_pid_task(5) */
+/* Whether one of its children runs a program; true where that is unknown. proc_pid_task(5) */
 bool process_has_program(pid_t pid);
 
 /*

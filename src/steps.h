@@ -49,7 +49,7 @@ enum step {
 /* What the steps are done to, in the user's words. */
 struct objects {
 	const char *pidfile, *root, *directory, *user, *command;
-	const char *file; /* the file to execute; NULL: --chroot has its own */
+	const char *file; /* the file to execute; NULL with --chroot, inside which it is another */
 };
 
 /* What the daemon-to-be writes into the status channel: far below PIPE_BUF, so never torn. */

@@ -84,7 +84,7 @@ int process_signal(int watch, pid_t pid, int number)
 		struct pollfd end = {.fd = watch, .events = POLLIN};
 		int result = (int)syscall(SYS_pidfd_send_signal, watch, number, NULL, 0U);
 
-		/* A container's filter says EPERM, too, to a call that it does not know. */
+		/* A container's filter also says EPERM, to a call that it does not know. */
 		if (result == 0 || (errno != ENOSYS && errno != EPERM))
 			return result;
 		/* While it lives, no other process has its PID. */
@@ -149,7 +149,7 @@ ssize_t receive_message(int fd, struct msghdr *message, struct sender *sender)
 #if defined(HAVE_PROC)
 
 static const char starting_name[] =
-	"(daemonize start"; /* as much as the 15 letters of a process's name hold */
+	"(daemonize start"; /* a process's name has room for 15 letters */
 
 /* Whether /proc shows our own PID namespace: after unshare(1) it may still be the outer one. */
 static bool proc_is_ours(void)
@@ -245,7 +245,7 @@ int set_groups(int count, const gid_t *groups)
 }
 
 /*
- * Linux checks the privilege before it looks at the groups, and this one is invalid. Those that we
+ * Linux checks the privilege before the groups, so an invalid one changes nothing. Those that we
  * have may have no number in our user namespace.
  */
 int may_set_groups(void)

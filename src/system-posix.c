@@ -41,7 +41,7 @@ int terminal_columns(int fd)
 }
 
 #if !defined(EFTYPE)
-#define EFTYPE (-1) /* no errno */
+#define EFTYPE (-1) /* not an errno */
 #endif
 
 bool is_symlink_error(int error)

@@ -167,7 +167,7 @@ void process_name_starting(void);
  */
 int list_groups(const char *user, gid_t group, gid_t *groups, int *count);
 
-/* setgroups(2): glibc and musl count in another type. */
+/* setgroups(2): glibc and musl take a size_t. */
 int set_groups(int count, const gid_t *groups);
 
 /* 0 if we may change our groups, -1 if not; changes nothing. */

@@ -1078,7 +1078,8 @@ not_its_daemon() {
 	echo $nobody_has >"$T/app.pid"
 	timeout 30 "$T/bin/daemonize" -v -w inf -p "$T/app.pid" true 2>"$T/said" 3>&- &
 	waiter=$!
-	wait_until 10 grep -q waiting "$T/said"
+	waits_again() { [ "$(grep -c waiting "$T/said")" -ge 2 ]; }
+	wait_until 20 waits_again # so it does not wait for the one named
 	kill -KILL "$(pgrep -P "$other")"
 	wait $waiter
 	lives "$other"

@@ -1013,11 +1013,12 @@ recycle() {
 
 	shift
 	[ $# -gt 0 ] || set -- "$T/bin/target" dump "$T/pub/recycled"
-	for _ in {1..20}; do
+	for _ in {1..100}; do # its number may be free a moment after it has left /proc
 		echo $((number - 1)) >/proc/sys/kernel/ns_last_pid
 		{ [ $BASHPID = "$number" ] && exec "$@"; } &
 		other=$!
 		[ "$other" != "$number" ] || break
+		sleep 0.01
 	done
 	expect "$other" "$number"
 	wait_until 10 test -e "$T/pub/recycled"

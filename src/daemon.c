@@ -10,6 +10,7 @@
 #include "options.h"
 #include "paths.h"
 #include "pidfile.h"
+#include "process.h"
 #include "say.h"
 #include "signals.h"
 #include "steps.h"
@@ -137,8 +138,14 @@ static void fork_command(struct plan *plan)
 		return;
 	}
 	close(failure[1]);
-	if (read(failure[0], &byte, 1) == 1 && waitpid(command, &status, 0) == command)
-		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SETUP);
+	/* One that is killed before it is executed tells nothing. */
+	if ((read(failure[0], &byte, 1) == 1 || !process_has_execed(command)) &&
+		waitpid(command, &status, 0) == command) {
+		if (WIFEXITED(status))
+			_exit(WEXITSTATUS(status));
+		errno = ESRCH;
+		must(plan, STEP_KEEPER, false);
+	}
 	keeper_execute(&plan->keeper, &plan->id, plan->path, plan->lock_fd, command);
 	must(plan, STEP_KEEPER, false);
 }

@@ -1,8 +1,8 @@
 /*
  * process: what the kernel knows about a process.
  *
- * For the launcher, and for --status, --stop and --signal; process_is_alive and process_is_younger
- * for the children too.
+ * For the launcher, and for --status, --stop and --signal; process_is_alive, process_is_younger and
+ * process_has_execed for the children too.
  */
 #ifndef PROCESS_H
 #define PROCESS_H

@@ -500,6 +500,15 @@ endless='while :; do sleep 0.1; done'
 	nothing_runs
 }
 
+# bats test_tags=needs:proc,needs:native,no-valgrind
+@test "a command that is killed before it is executed is a failed start" {
+	need strace
+	fails 1 "daemonize: cannot keep 'sleep': No such process" timeout 60 strace -f -qq -o /dev/null \
+		-e inject=getppid:signal=KILL daemonize -f -p app.pid -O log --restart 1 sleep 600
+	[ ! -e app.pid ]
+	nothing_runs
+}
+
 # bats test_tags=needs:native,no-valgrind
 @test "a keeper that cannot fork tries again" {
 	need strace

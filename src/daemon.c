@@ -116,6 +116,7 @@ static void fork_command(struct plan *plan)
 {
 	sigset_t all;
 	int failure[2], status;
+	ssize_t size;
 	char byte;
 	pid_t command;
 
@@ -138,15 +139,17 @@ static void fork_command(struct plan *plan)
 		return;
 	}
 	close(failure[1]);
+	size = read(failure[0], &byte, 1);
 	/* One that is killed before it is executed tells nothing. */
-	if ((read(failure[0], &byte, 1) == 1 || !process_has_execed(command)) &&
+	if ((size == 1 || (size == 0 && !process_has_execed(command))) &&
 		waitpid(command, &status, 0) == command) {
 		if (WIFEXITED(status))
 			_exit(WEXITSTATUS(status));
 		errno = ESRCH;
 		must(plan, STEP_KEEPER, false);
 	}
-	keeper_execute(&plan->keeper, &plan->id, plan->path, plan->lock_fd, command);
+	keeper_execute(&plan->keeper, &plan->id, plan->path, plan->lock_fd,
+		plan->channel_fd, command);
 	must(plan, STEP_KEEPER, false);
 }
 

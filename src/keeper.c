@@ -8,6 +8,7 @@
 #include "options.h"
 #include "say.h"
 #include "signals.h"
+#include "steps.h"
 #include "system.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ struct keeping {
 	pid_t command; /* -1: it could not be executed */
 	int64_t pause;
 	int lock_fd;
+	int channel_fd; /* where the launcher hears whether we can follow the command; -1: it need not */
 	int token_fd;
 	int notify_fd;
 	bool notify;
@@ -140,13 +142,14 @@ static void linker_variables(bool hide)
 }
 
 void keeper_execute(const struct keeper *keeper, const struct identity *id, char *path, int lock_fd,
-	pid_t command)
+	int channel_fd, pid_t command)
 {
 	const struct options *opt = keeper->opt;
+	const int kept_fd = opt->root ? channel_fd : -1;
 	char *text = keeper->argv[SETTINGS];
 	int error,
-		size = snprintf(text, SETTINGS_SIZE, "%s%ld %lld %d %d %d %d %d %lu ", keeper_name,
-			(long)command, (long long)opt->restart, lock_fd, keeper->token_fd,
+		size = snprintf(text, SETTINGS_SIZE, "%s%ld %lld %d %d %d %d %d %d %lu ", keeper_name,
+			(long)command, (long long)opt->restart, lock_fd, kept_fd, keeper->token_fd,
 			opt->notify_fd, opt->notify, id->change, (unsigned long)id->uid);
 
 	for (int number = 1; number <= REALTIME_LAST; number++)
@@ -154,10 +157,11 @@ void keeper_execute(const struct keeper *keeper, const struct identity *id, char
 	keeper->argv[COMMAND_FILE] = path;
 	if (keeper->token_fd != -1)
 		fcntl(keeper->token_fd, F_SETFD, 0);
-	if (opt->no_core)
-		setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	if (kept_fd != -1)
+		fcntl(kept_fd, F_SETFD, 0);
 	linker_variables(true);
-	if ((!id->change ||
+	if ((!opt->no_core || setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0) &&
+		(!id->change ||
 		    (set_groups(id->n_groups, id->groups) == 0 && set_group_ids(id->gid) == 0)) &&
 		(opt->root || enter_as(keeper->argv[DIRECTORY], id->change, id->uid)))
 		program_execute(keeper->program_fd, keeper->program, keeper->argv);
@@ -187,6 +191,7 @@ static void settle_in(struct keeping *k, char **argv)
 	if (k->pause < LEAST_PAUSE)
 		k->pause = LEAST_PAUSE;
 	k->lock_fd = (int)strtol(text, &text, 10);
+	k->channel_fd = (int)strtol(text, &text, 10);
 	k->token_fd = (int)strtol(text, &text, 10);
 	k->notify_fd = (int)strtol(text, &text, 10);
 	k->notify = strtol(text, &text, 10) == 1;
@@ -204,10 +209,17 @@ static void settle_in(struct keeping *k, char **argv)
 	if (!*argv[ROOT])
 		snprintf(k->path, sizeof k->path, "%s", argv[COMMAND_FILE]);
 	else if (chroot(argv[ROOT]) == -1 || chdir("/") == -1 ||
-		 !enter_as(argv[DIRECTORY], change, uid) || command_find(*k->argv, k->path) != 0) {
+		 !enter_as(argv[DIRECTORY], change, uid) ||
+		 (errno = command_find(*k->argv, k->path)) != 0) {
+		const int error = errno;
+
 		kill(k->command, SIGKILL);
-		die(EXIT_SETUP, "cannot supervise '%s': %s", *k->argv, strerror(errno));
+		if (k->channel_fd != -1 && report(k->channel_fd, STEP_KEEPER, true, error))
+			exit(EXIT_SETUP);
+		die(EXIT_SETUP, "cannot supervise '%s': %s", *k->argv, strerror(error));
 	}
+	if (k->channel_fd != -1)
+		close(k->channel_fd);
 }
 
 /*

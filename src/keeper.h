@@ -4,7 +4,8 @@
  *
  *   - The daemon-to-be forks, and the child becomes the command as any daemon does, with the same
  *     failures. The daemon-to-be then execs our own program as the keeper: by an fd, and before
- *     chroot(2), since the new root may have no libc. The keeper itself takes that step.
+ *     chroot(2), since the new root may have no libc. The keeper itself takes that step, and holds
+ *     the status channel until then.
  *   - The keeper passes on each signal that it gets. TERM terminates the command, and the keeper
  *     with it; INT and QUIT do the same if they make the command exit.
  *   - Where the start waits until the command is ready, there is a token. The launcher takes it
@@ -46,7 +47,7 @@ bool keeper_let_go(int token_fd);
 
 /* Becomes the keeper of this command. If it cannot, it kills the command and returns, errno set. */
 void keeper_execute(const struct keeper *keeper, const struct identity *id, char *path, int lock_fd,
-	pid_t command);
+	int channel_fd, pid_t command);
 
 /* Whether we were executed as a keeper: nobody types such an argv[0]. */
 bool is_keeper(int argc, char **argv);

@@ -491,6 +491,9 @@ endless='while :; do sleep 0.1; done'
 	fails 1 "daemonize: cannot supervise 'sleep': Permission denied" strace -qq -o /dev/null \
 		-e inject=execveat:error=EACCES daemonize -f -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
+	fails 1 "daemonize: cannot keep 'sleep': Operation not permitted" timeout 60 strace -qq -o /dev/null \
+		-e inject=prlimit64:error=EPERM daemonize -f --no-core -p app.pid -O log --restart 1 sleep 600
+	[ ! -e app.pid ]
 	fails 1 "daemonize: cannot fork for 'sleep': Resource temporarily unavailable" strace -qq -o /dev/null \
 		-e inject=clone,?fork:error=EAGAIN daemonize -f -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
@@ -545,6 +548,13 @@ endless='while :; do sleep 0.1; done'
 		daemonize -f -R new -O - --restart 1 target dump /report
 	expect "$output" "daemonize: cannot supervise 'target': Operation not permitted"
 	wait_until 10 nothing_runs
+	# It is slow, and by then the command has written over its own file.
+	fails 1 "daemonize: cannot keep 'target': Permission denied" strace -f -qq -o /dev/null \
+		-e inject=prctl:delay_enter=3000000:when=2 \
+		daemonize -R new -p app.pid -O log --restart 1 target dump /bin/target
+	[ ! -e app.pid ]
+	expect "$(wc -c <log)" 0
+	nothing_runs
 }
 
 # ---- Kills ----

@@ -148,8 +148,8 @@ static void fork_command(struct plan *plan)
 		errno = ESRCH;
 		must(plan, STEP_KEEPER, false);
 	}
-	keeper_execute(&plan->keeper, &plan->id, plan->path, plan->lock_fd,
-		plan->channel_fd, command);
+	keeper_execute(&plan->keeper, &plan->id, plan->path, plan->lock_fd, plan->channel_fd,
+		command);
 	must(plan, STEP_KEEPER, false);
 }
 

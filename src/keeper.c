@@ -147,10 +147,10 @@ void keeper_execute(const struct keeper *keeper, const struct identity *id, char
 	const struct options *opt = keeper->opt;
 	const int kept_fd = opt->root ? channel_fd : -1;
 	char *text = keeper->argv[SETTINGS];
-	int error,
-		size = snprintf(text, SETTINGS_SIZE, "%s%ld %lld %d %d %d %d %d %d %lu ", keeper_name,
-			(long)command, (long long)opt->restart, lock_fd, kept_fd, keeper->token_fd,
-			opt->notify_fd, opt->notify, id->change, (unsigned long)id->uid);
+	int error, size = snprintf(text, SETTINGS_SIZE, "%s%ld %lld %d %d %d %d %d %d %lu ",
+			   keeper_name, (long)command, (long long)opt->restart, lock_fd, kept_fd,
+			   keeper->token_fd, opt->notify_fd, opt->notify, id->change,
+			   (unsigned long)id->uid);
 
 	for (int number = 1; number <= REALTIME_LAST; number++)
 		text[size++] = sigismember(&opt->ignore, number) == 1 ? '1' : '0';
@@ -161,8 +161,8 @@ void keeper_execute(const struct keeper *keeper, const struct identity *id, char
 		fcntl(kept_fd, F_SETFD, 0);
 	linker_variables(true);
 	if ((!opt->no_core || setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0) &&
-		(!id->change ||
-		    (set_groups(id->n_groups, id->groups) == 0 && set_group_ids(id->gid) == 0)) &&
+		(!id->change || (set_groups(id->n_groups, id->groups) == 0 &&
+					set_group_ids(id->gid) == 0)) &&
 		(opt->root || enter_as(keeper->argv[DIRECTORY], id->change, id->uid)))
 		program_execute(keeper->program_fd, keeper->program, keeper->argv);
 	error = errno;

@@ -168,6 +168,26 @@ endless='while :; do sleep 0.1; done'
 	[ "$(grep -c 'in 0.50 s' log)" -ge 4 ]
 }
 
+# pauses SECONDS COMMAND...: those after the first eleven runs, without waiting for them.
+pauses() {
+	rm -f log
+	bin/hasty -c "$T" -p app.pid -O log --restart "$@"
+	wait_until 30 lines 11 log
+	daemonize --stop -p app.pid
+	pauses=$(grep -o '[0-9.]* s$' log | head -n 11 | xargs)
+}
+
+# bats test_tags=around
+@test "pauses double up to a minute, and are short again after a longer life" {
+	cc -o bin/hasty "$here"/../daemonize.c "$here"/../src/*.c "$here/haste.c" -Wl,--wrap=clock_gettime,--wrap=ppoll
+	pauses 2 false
+	expect "$pauses" '2.00 s 2.00 s 2.00 s 2.00 s 4.00 s 8.00 s 16.00 s 32.00 s 60.00 s 60.00 s 60.00 s'
+	pauses 2 sh -c 'echo >>run; [ "$(wc -l <run)" != 7 ] || sleep 2.5'
+	expect "$pauses" '2.00 s 2.00 s 2.00 s 2.00 s 4.00 s 8.00 s 2.00 s 2.00 s 2.00 s 2.00 s 2.00 s'
+	pauses 100 false
+	expect "$pauses" '100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s'
+}
+
 @test "a command that lives for SECONDS gets the pause that was asked for" {
 	keep --restart 0.1 -- 'sleep 0.3; exit 1'
 	wait_until 30 lines 8 log

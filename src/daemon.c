@@ -132,9 +132,11 @@ static void fork_command(struct plan *plan)
 		plan->keeper.failure_fd = failure[1];
 		if (plan->lock_fd != -1)
 			fcntl(plan->lock_fd, F_SETFD, FD_CLOEXEC);
-		if (plan->channel_fd == -1)
+		if (plan->channel_fd == -1) {
+			/* Not the name of a daemon that starts: the kernel's flag tells when we are executed. */
+			process_set_name("daemonize");
 			verbose_step(&plan->objects, STEP_FORK_COMMAND);
-		else
+		} else
 			(void)report(plan->channel_fd, STEP_FORK_COMMAND, false, 0);
 		return;
 	}

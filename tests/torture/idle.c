@@ -8,6 +8,9 @@
  *                its own path
  *   -c           closes every fd from 3 to 99, and so loses the pidfile's lock
  *   -m MS        goes by itself after so many milliseconds
+ *   -r           goes at once in its first run, which it marks by a file, ".run" added to its own path; in
+ *                the next it has its keeper, by the file "pid" next to it, end
+ *   -t           has two children, one of them in a session of its own
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -62,12 +65,38 @@ static void be_alone(const char *program)
 	close(open(witness, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
 }
 
+/* Not whoever our parent is: the keeper may have ended. */
+static void end_keeper(const char *program)
+{
+	char path[4096], text[32] = "";
+	int fd;
+	pid_t number;
+
+	snprintf(path, sizeof path, "%s.run", program);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd != -1)
+		exit(EXIT_SUCCESS);
+	snprintf(path, sizeof path, "%.*s/pid", (int)(strrchr(program, '/') - program), program);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd != -1 && read(fd, text, sizeof text - 1) > 0) {
+		number = (pid_t)strtol(text, NULL, 10);
+		if (number > 1 && number == getppid())
+			kill(number, SIGTERM);
+	}
+}
+
+static void have_children(void)
+{
+	if (fork() != 0 && fork() == 0)
+		setsid();
+}
+
 int main(int argc, char **argv)
 {
 	int letter, life = LIFE;
-	bool alone = false;
+	bool alone = false, tree = false, ends_keeper = false;
 
-	while ((letter = getopt(argc, argv, "acm:n:N")) != -1) {
+	while ((letter = getopt(argc, argv, "acm:n:Nrt")) != -1) {
 		switch (letter) {
 		case 'a': alone = true; break;
 		case 'c':
@@ -77,11 +106,17 @@ int main(int argc, char **argv)
 		case 'm': life = (int)strtol(optarg, NULL, 10); break;
 		case 'n': say_ready((int)strtol(optarg, NULL, 10)); break;
 		case 'N': notify(getenv("NOTIFY_SOCKET")); break;
+		case 'r': ends_keeper = true; break;
+		case 't': tree = true; break;
 		default: return EXIT_FAILURE;
 		}
 	}
 	if (alone)
 		be_alone(argv[0]);
+	if (ends_keeper)
+		end_keeper(argv[0]);
+	if (tree)
+		have_children();
 	if (life > 0)
 		nanosleep(&(struct timespec){life / 1000, life % 1000 * 1000000L}, NULL);
 	return EXIT_SUCCESS;

@@ -51,6 +51,7 @@ static const struct {
 	{CALL(execve),
 		"E2BIG EACCES EAGAIN EINVAL EIO EISDIR ELIBBAD ELOOP EMFILE ENAMETOOLONG ENFILE "
 		"ENOENT ENOEXEC ENOMEM ENOTDIR EPERM ETXTBSY"},
+	{CALL(execveat), "EACCES EAGAIN EIO EMFILE ENFILE ENOENT ENOMEM ENOSYS EPERM ETXTBSY"},
 	{CALL(faccessat), "EACCES EIO ELOOP ENOENT ENOMEM ENOTDIR EROFS"},
 	{CALL(faccessat2), "EACCES EIO ELOOP ENOENT ENOMEM ENOSYS ENOTDIR EPERM EROFS"},
 	{CALL(fchmod), "EIO EPERM EROFS"},
@@ -135,6 +136,8 @@ static const struct {
 	{CALL(writev), "EAGAIN EINTR EIO ENOSPC EPIPE"},
 	/* These cannot fail, but shall be called by their names. */
 	{CALL(exit_group), ""},
+	{CALL(tgkill), ""},
+	{CALL(tkill), ""},
 	{CALL(rt_sigreturn), ""},
 	{CALL(arch_prctl), ""},
 	{FCNTL(F_GETFD), ""},
@@ -208,7 +211,8 @@ void call_name(const struct call *call, char *name, size_t size)
 
 const char *role_name(enum role role)
 {
-	static const char *const names[ROLES] = {"launcher", "middle", "daemon"};
+	static const char *const names[ROLES] = {"launcher", "middle", "daemon", "command",
+		"keeper"};
 
 	return names[role];
 }
@@ -282,6 +286,8 @@ static struct process *process_add(struct tracer *t, pid_t pid)
 		process->role = LAUNCHER;
 	else if (parent && parent->role == LAUNCHER)
 		process->role = MIDDLE;
+	else if (parent && parent->role >= DAEMON)
+		process->role = COMMAND;
 	return process;
 }
 
@@ -293,6 +299,12 @@ static void process_let_go(struct tracer *t, pid_t pid)
 		return;
 	process->gone = true;
 	t->n_traced--;
+}
+
+static void detach(struct tracer *t, const struct process *process)
+{
+	ptrace(PTRACE_DETACH, process->pid, NULL, NULL);
+	process_let_go(t, process->pid);
 }
 
 /*
@@ -371,13 +383,15 @@ static void call_record(struct run *run, struct call *call)
 	run->calls[run->n_calls++] = *call;
 }
 
-static void on_system_call(struct tracer *t, struct process *process)
+/* Returns whether it goes on under trace. */
+static bool on_system_call(struct tracer *t, struct process *process)
 {
+	const bool is_to_be_let_go = process->role == KEEPER && !t->run->watched;
 	struct __ptrace_syscall_info info;
 	struct run *run = t->run;
 
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, process->pid, as_word(sizeof info), &info) == -1)
-		return;
+		return true;
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
 		struct call call = {.role = process->role,
 			.number = (long)info.entry.nr,
@@ -393,28 +407,41 @@ static void on_system_call(struct tracer *t, struct process *process)
 			else
 				disturb_entry(&run->fault, process);
 		}
-	} else if (process->disturbed)
+		if (is_to_be_let_go && call.number == SYS_ppoll && !process->disturbed) {
+			detach(t, process);
+			return false;
+		}
+	} else if (process->disturbed) {
 		disturb_exit(&run->fault, process);
+		if (is_to_be_let_go) {
+			detach(t, process);
+			return false;
+		}
+	}
+	return true;
 }
 
-/* The root's first is the program; any other process is now the command. */
-static void on_exec(struct tracer *t, const struct process *process)
+/* The root's first is the program; any other process is now the command, or its keeper. */
+static void on_exec(struct tracer *t, struct process *process)
 {
 	const pid_t pid = process->pid;
+	const bool is_keeper = t->run->kept && process->role == DAEMON;
 
 	if (pid == t->root && !t->begun) {
 		t->begun = true;
 		resume(t, process, 0);
 		return;
 	}
-	t->run->execed = pid;
+	*(is_keeper ? &t->run->keeper : &t->run->execed) = pid;
 	if (process->disturbed && is(&t->run->fault, KILL_AFTER)) {
 		kill(pid, SIGKILL);
 		resume(t, process, 0);
-		return;
-	}
-	ptrace(PTRACE_DETACH, pid, NULL, NULL);
-	process_let_go(t, pid);
+	} else if (is_keeper &&
+		   (t->run->watched || !t->run->fault.what || t->run->fault.call.role == KEEPER)) {
+		process->role = KEEPER;
+		resume(t, process, 0);
+	} else
+		detach(t, process);
 }
 
 static void on_stop(struct tracer *t, pid_t pid, int status)
@@ -434,8 +461,8 @@ static void on_stop(struct tracer *t, pid_t pid, int status)
 	case PTRACE_EVENT_STOP: resume(t, process, 0); return;
 	}
 	if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
-		on_system_call(t, process);
-		resume(t, process, 0);
+		if (on_system_call(t, process))
+			resume(t, process, 0);
 	} else
 		resume(t, process, WSTOPSIG(status));
 }
@@ -474,7 +501,7 @@ void inject(struct run *run)
 
 	run->reached = run->hung = false;
 	run->status = run->other_status = -1;
-	run->execed = run->other = 0;
+	run->execed = run->keeper = run->other = 0;
 	run->calls = NULL;
 	run->n_calls = 0;
 	begin(&t);

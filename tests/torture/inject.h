@@ -4,6 +4,10 @@
  * A call is named by who makes it, what it is, and which of its kind: "daemon openat 2". strace
  * could not tell them apart: it counts the calls of all processes together. A process is traced
  * until it ends, or has become the command: then it is let go.
+ *
+ * With --restart the daemon has a child, which becomes the command, and becomes a keeper itself. This is
+ * let go when it waits, or has been disturbed, unless it is watched: then it is traced until it ends,
+ * and so is each child of it until that has become the command.
  */
 #ifndef INJECT_H
 #define INJECT_H
@@ -12,7 +16,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum role { LAUNCHER, MIDDLE, DAEMON, ROLES };
+enum role { LAUNCHER, MIDDLE, DAEMON, COMMAND, KEEPER, ROLES };
 
 struct call {
 	enum role role;
@@ -38,11 +42,13 @@ struct run {
 	struct fault fault;
 	void (*meanwhile)(void *argument);
 	void *argument;
+	bool kept, watched; /* there is a keeper, which is watched */
 	/* What came of it: */
 	bool reached; /* the call of the fault was made */
 	bool hung;
 	int status;	    /* of the launcher, as wait(2) has it; -1: it became the command */
 	pid_t execed;	    /* who became the command; 0: nobody */
+	pid_t keeper;	    /* who became the keeper; 0: nobody */
 	pid_t other;	    /* a child that meanwhile() has left; 0: none */
 	int other_status;   /* of that, as wait(2) has it */
 	struct call *calls; /* all that were made; for free(3) */

@@ -73,9 +73,9 @@ size_t remove_drafts(void)
 /* By name, never what is found: a directory may be the root of another tree by now. */
 void lab_remove(void)
 {
-	static const char *const names[] = {"dir", "err", "group", "idle", "idle.two", "input",
-		"junk", "kept", "lock", "log", "log2", "nsswitch.conf", "out", "passwd", "pid",
-		"rival", "root/idle", "root", "script"};
+	static const char *const names[] = {"dir", "err", "group", "idle", "idle.run", "idle.two",
+		"input", "junk", "kept", "lock", "log", "log2", "nsswitch.conf", "out", "passwd",
+		"pid", "rival", "root/idle", "root", "script"};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		remove(names[i]);
@@ -139,14 +139,12 @@ int await(pid_t pid)
 	return status;
 }
 
-size_t living(pid_t pids[LAB_MOST_CHILDREN])
+/* Adds the children of a process to the list; returns how many it then has. */
+static size_t add_children(pid_t parent, pid_t pids[LAB_MOST_CHILDREN], size_t count)
 {
 	char path[64], text[LAB_TEXT], *next;
-	size_t count = 0;
 
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
-	snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+	snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)parent, (long)parent);
 	read_text(path, text);
 	for (char *word = text; count < LAB_MOST_CHILDREN; word = next) {
 		pids[count] = (pid_t)strtol(word, &next, 10);
@@ -154,6 +152,18 @@ size_t living(pid_t pids[LAB_MOST_CHILDREN])
 			break;
 		count++;
 	}
+	return count;
+}
+
+size_t living(pid_t pids[LAB_MOST_CHILDREN])
+{
+	size_t count;
+
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	count = add_children(getpid(), pids, 0);
+	for (size_t i = 0; i < count; i++)
+		count = add_children(pids[i], pids, count);
 	return count;
 }
 

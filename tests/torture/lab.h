@@ -30,7 +30,10 @@ void limit_wait(bool limited);
 /* The wait status of a child that ends; of one that does not, it is made to. */
 int await(pid_t pid);
 
-/* Our children that live; the others are reaped. We are the subreaper of all that is tried. */
+/*
+ * All that descend from us and live, our children first; those of these that have ended are reaped. We are
+ * the subreaper of all that is tried.
+ */
 size_t living(pid_t pids[LAB_MOST_CHILDREN]);
 void end(pid_t pid);
 void end_all(void);

@@ -93,8 +93,9 @@ bool state_is_at_rest(pid_t pid)
 
 	snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
 	read_text(path, text);
-	return strstr(text, "State:\tS") && strstr(text, "SigPnd:\t0000000000000000") &&
-	       strstr(text, "ShdPnd:\t0000000000000000");
+	return strstr(text, "State:\tT") ||
+	       (strstr(text, "State:\tS") && strstr(text, "SigPnd:\t0000000000000000") &&
+		       strstr(text, "ShdPnd:\t0000000000000000"));
 }
 
 bool state_has_low_lock(pid_t pid)
@@ -145,6 +146,21 @@ static void append_session(char state[LAB_TEXT], pid_t pid)
 		fields[GROUP] == fields[SESSION] ? "the session's" : "another", fields[TERMINAL]);
 }
 
+/* Of a keeper's, the PID of its command and how often it was started; and the room that they leave. */
+static void hide_title(char *line)
+{
+	char *from = strstr(line, "keeper of pid "), *end = from ? strchr(from, ':') : NULL;
+	size_t length;
+
+	if (!end)
+		return;
+	memmove(from, end, strlen(end) + 1);
+	length = strlen(line);
+	while (line[length - 1] == ' ' || line[length - 1] == '\n')
+		line[--length] = '\0';
+	append(line, "\n");
+}
+
 /* mkdtemp chose that of its directory, or the kernel an abstract one. */
 static void hide_notify_socket(char *state)
 {
@@ -166,9 +182,8 @@ void state_of(pid_t pid, char state[LAB_TEXT])
 		"SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:", "Cap", "NoNewPrivs:", NULL};
 	static const char *const limits[] = {"Max core", NULL};
 	static const char *const all[] = {"", NULL};
-	char link[PATH_MAX];
+	char link[PATH_MAX], *const begin = state + strlen(state);
 
-	*state = '\0';
 	for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
 		read_link(pid, links[i], link);
 		append(state, "%s %s\n", links[i], link);
@@ -177,8 +192,9 @@ void state_of(pid_t pid, char state[LAB_TEXT])
 	append_lines(state, pid, "limits", limits);
 	append_session(state, pid);
 	append_lines(state, pid, "cmdline", all);
+	hide_title(begin);
 	append_lines(state, pid, "environ", all);
-	hide_notify_socket(state);
+	hide_notify_socket(begin);
 	append_fds(state, pid, NULL);
 	append_fds(state, pid, "pid");
 	append_fds(state, pid, "lock");

@@ -15,7 +15,8 @@
  * All that a run leaves becomes a child of ours, the subreaper, so that nothing escapes the judge.
  *
  * A fault has a name, SCENARIO/ROLE/CALL/NTH/WHAT. With NAMEs, only those are tried that have it or
- * begin with it: "everything/daemon/openat". -a: also all those in the middle of a loop.
+ * begin with it: "everything/daemon/openat". -a: also all those in the middle of a loop, and by roles
+ * that another scenario disturbs as well.
  */
 #define _GNU_SOURCE
 #include "inject.h"
@@ -39,8 +40,8 @@ enum { MOST_WORDS = 32 };
 
 #define STALE_NUMBER "2147483646\n" /* more than any PID */
 
-enum before { NOTHING, STALE, RUNNING, UNLOCKED, ENDING };
-enum verb { START, FAIL, REFUSED, CONTENT, STATUS, STOP };
+enum before { NOTHING, STALE, RUNNING, UNLOCKED, ENDING, KEPT, TREE };
+enum verb { START, KEEP, LIVE, FAIL, REFUSED, CONTENT, STATUS, STOP };
 
 /* In the arguments "@" is the command. They are run in a directory that has what they name. */
 static const struct scenario {
@@ -66,6 +67,12 @@ static const struct scenario {
 	{"late", FAIL, NOTHING, false, false, "-p pid --notify -t 0.005 @"},
 	{"never", FAIL, NOTHING, false, false, "-p pid --ready false -t 0.005 @"},
 	{"dies", FAIL, NOTHING, false, false, "-p pid -s 5 @ -m 0"},
+	{"keep", KEEP, NOTHING, false, false, "-p pid --restart 0.1 -O log @"},
+	{"keep-everything", KEEP, NOTHING, true, false,
+		"-P -p pid -l lock --restart 0.1 -s 0.01 -u tester -c dir --no-core -k 7 @"},
+	{"keep-chroot", KEEP, NOTHING, true, false, "-p pid --restart 0.1 -R root -u tester /idle"},
+	{"keep-live", LIVE, NOTHING, false, false, "-p pid --restart 0.1 @ -r"},
+	{"keep-dies", FAIL, NOTHING, false, false, "-p pid --restart 0.1 -s 5 @ -m 0"},
 	{"refused", REFUSED, RUNNING, false, false, "-p pid -l lock @"},
 	{"unlocked", REFUSED, UNLOCKED, false, false, "-p pid @ -c"},
 	{"content", CONTENT, RUNNING, false, false, "-p pid --ok-if-running @"},
@@ -76,6 +83,8 @@ static const struct scenario {
 	{"stop", STOP, RUNNING, false, true, "--stop -t 5 -p pid"},
 	{"stop-unlocked", STOP, UNLOCKED, false, false, "--stop -t 5 -p pid"},
 	{"stop-stale", STOP, STALE, false, true, "--stop -t 5 -p pid"},
+	{"stop-kept", STOP, KEPT, false, false, "--stop -t 5 -p pid"},
+	{"stop-tree", STOP, TREE, false, false, "--stop --tree -t 5 -p pid"},
 	{"kill", STOP, RUNNING, false, false, "--signal KILL -p pid"},
 };
 
@@ -229,6 +238,33 @@ static bool has_word(const struct scenario *scenario, const char *word)
 	       strchr(" ", found[strlen(word)]);
 }
 
+/* What the daemon leaves running beside itself. */
+static size_t company(const struct scenario *scenario)
+{
+	return scenario->verb == KEEP || scenario->before == KEPT ? 1
+	       : scenario->before == TREE			  ? 2
+								  : 0;
+}
+
+static bool has_keeper(const struct scenario *scenario)
+{
+	return has_word(scenario, "--restart");
+}
+
+/* Those before it do what they do in the scenario "keep". */
+static enum role first_role(const struct scenario *scenario)
+{
+	if (!has_keeper(scenario) || !strcmp(scenario->name, "keep"))
+		return LAUNCHER;
+	return scenario->verb == KEEP ? DAEMON : KEEPER;
+}
+
+/* Whether the keeper ends by itself, and is traced until then. */
+static bool is_watched(const struct scenario *scenario)
+{
+	return scenario->verb == LIVE || scenario->verb == FAIL;
+}
+
 /* ---- The judge ----------------------------------------------------------------------------- *
  *
  * Each check says why it is not satisfied, and with that it is over.
@@ -324,6 +360,9 @@ static bool judge_difference(struct trial *t)
 		is--;
 		should--;
 	}
+	/* The keeper has the token's fd, which is lower where the number above was refused. */
+	if (!strncmp(is, "fd ", 3) && company(t->scenario) && fault_is(t, "fcntl:F_DUPFD"))
+		return true;
 	if (!strncmp(is, "Groups:", 7) && t->run.fault.call.role == LAUNCHER && hides_a_file(t))
 		return true;
 	return wrong(t, "the state is '%.*s', and should be '%.*s'", (int)strcspn(is, "\n"), is,
@@ -333,8 +372,14 @@ static bool judge_difference(struct trial *t)
 /* All that a daemon has is as in the undisturbed run. */
 static bool judge_state(struct trial *t, pid_t pid)
 {
-	state_of(pid, t->state);
-	if (t->reference && strcmp(t->state, t->reference) != 0 && !judge_difference(t))
+	/* What befalls it later, a keeper may have made good by another run. */
+	const bool is_comparable = t->run.fault.call.role < COMMAND;
+
+	*t->state = '\0';
+	for (size_t i = 0; i < t->n_alive; i++)
+		state_of(t->alive[i], t->state);
+	if (is_comparable && t->reference && strcmp(t->state, t->reference) != 0 &&
+		!judge_difference(t))
 		return false;
 	return !state_has_low_lock(pid) || fault_is(t, "fcntl:F_DUPFD") ||
 	       wrong(t, "a lock has a low fd");
@@ -345,8 +390,8 @@ static bool judge_up(struct trial *t)
 	const pid_t pid = t->alive[0];
 	char right[32] = "";
 
-	if (t->n_alive != 1)
-		return wrong(t, "%zu daemons run", t->n_alive);
+	if (t->n_alive != 1 + company(t->scenario))
+		return wrong(t, "%zu processes run", t->n_alive);
 	if (has_word(t->scenario, "-P") && t->run.status == 0)
 		snprintf(right, sizeof right, "%ld\n", (long)pid);
 	if (t->run.status == 0 && strcmp(t->out, right) != 0)
@@ -423,6 +468,30 @@ static bool judge_start(struct trial *t)
 	return judge_down(t) && judge_leftover(t) && judge_failure(t);
 }
 
+/* Of a keeper that has ended nothing is left; without a wait for readiness that may be after the start. */
+static bool judge_keep(struct trial *t)
+{
+	const bool is_late =
+		killed(t, KEEPER) || (t->in_startup && t->run.fault.call.role == KEEPER);
+
+	if (is_late || (killed(t, DAEMON) && t->run.keeper))
+		return t->n_alive == 0 && (t->run.status == 0 || exited(t->run.status, 4))
+			       ? judge_down(t)
+			       : judge_start(t);
+	if (killed(t, COMMAND) && !t->run.execed && t->run.status == 0)
+		return wrong(t, "exit status 0, and the command was not executed");
+	/* The first run has ended before it was ready. */
+	if (killed(t, COMMAND) && t->run.execed && exited(t->run.status, 4))
+		return judge_down(t) && judge_leftover(t) && judge_complaint(t);
+	return judge_start(t);
+}
+
+/* Started, and then ended by its own command: whatever befalls the keeper, nothing is left. */
+static bool judge_live(struct trial *t)
+{
+	return (t->run.status == 0 || wrong(t, "the start has failed")) && judge_down(t);
+}
+
 /* It never is ready, or it dies: the launcher ends it, or says that it cannot. */
 static bool judge_fail(struct trial *t)
 {
@@ -441,7 +510,7 @@ static bool judge_first(struct trial *t)
 {
 	if (!t->first_lives)
 		return wrong(t, "the daemon that ran has gone");
-	if (t->n_alive > 0)
+	if (t->n_alive > company(t->scenario))
 		return wrong(t, "two daemons run");
 	return judge_pidfile(t, t->first);
 }
@@ -494,10 +563,13 @@ static bool judge_stop(struct trial *t)
 {
 	const bool done = t->run.status == 0;
 
-	if (t->n_alive > 0)
+	if (t->scenario->before == TREE ? t->n_alive > company(t->scenario)
+					: t->n_alive != company(t->scenario) * t->first_lives)
 		return wrong(t, "something runs");
 	if (killed(t, LAUNCHER) || (interrupted(t) && !WIFEXITED(t->run.status)))
 		return true;
+	if (!t->first_lives && t->n_alive > 0)
+		return (!done || wrong(t, "exit status 0, and a child runs")) && judge_complaint(t);
 	if (t->first_lives)
 		return done ? hides_a_file(t) || wrong(t, "exit status 0, and it runs")
 			    : judge_first(t) && judge_complaint(t);
@@ -551,6 +623,8 @@ static bool judge(struct trial *t)
 		return judge_rivals(t);
 	switch (t->scenario->verb) {
 	case START: return judge_start(t);
+	case KEEP: return judge_keep(t);
+	case LIVE: return judge_live(t);
 	case FAIL: return judge_fail(t);
 	case REFUSED:
 	case CONTENT: return judge_refused(t);
@@ -578,13 +652,19 @@ static bool judge_next(struct trial *t)
 {
 	const bool has_pidfile = has_word(t->scenario, "-p");
 	const char *const arguments = has_pidfile ? "-p pid @" : "-l lock @";
-	const pid_t runs = t->n_alive > 0 ? t->alive[0] : t->first_lives ? t->first : 0;
+	const bool is_family = t->scenario->before >= KEPT;
+	const pid_t runs = t->first_lives		  ? t->first
+			   : t->n_alive > 0 && !is_family ? t->alive[0]
+							  : 0;
 	const int status = runs ? 0 : access("pid", F_OK) == 0 ? 1 : 3;
 	char text[64] = "not running";
 	pid_t pids[LAB_MOST_CHILDREN];
 
 	if (!has_pidfile && !has_word(t->scenario, "-l"))
 		return true;
+	/* One that was ended before its family had to leave it. */
+	if (t->scenario->before == TREE && !runs)
+		end_all();
 	if (runs)
 		snprintf(text, sizeof text, "running (pid %ld)\n", (long)runs);
 	if (has_pidfile && !expect(t, "--status -p pid", status, text))
@@ -594,22 +674,34 @@ static bool judge_next(struct trial *t)
 		snprintf(text, sizeof text, "(pid %ld)", (long)runs);
 	if (!expect(t, arguments, runs ? 3 : 0, text))
 		return false;
-	if (living(pids) != 1)
+	if (living(pids) != 1 + (runs ? company(t->scenario) : 0))
 		return wrong(t, "after the next start there is not one daemon");
 	if (!has_pidfile)
 		return true;
-	if (!expect(t, "--stop -t 5 -p pid", 0, ""))
+	if (!expect(t,
+		    t->scenario->before == TREE ? "--stop --tree -t 5 -p pid"
+						: "--stop -t 5 -p pid",
+		    0, ""))
 		return false;
 	return living(pids) == 0 || wrong(t, "--stop succeeds, and it runs");
 }
 
 /* ---- Trials -------------------------------------------------------------------------------- */
 
+static bool are_at_rest(const pid_t *pids, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!state_is_at_rest(pids[i]))
+			return false;
+	return true;
+}
+
 /* Starts a daemon that is there before the scenario begins. */
 static pid_t start_first(const struct scenario *scenario)
 {
 	const enum before before = scenario->before;
 	const char *arguments = "-p pid @";
+	const size_t count = 1 + company(scenario);
 	char out[LAB_TEXT], err[LAB_TEXT];
 	pid_t pids[LAB_MOST_CHILDREN];
 
@@ -623,19 +715,18 @@ static pid_t start_first(const struct scenario *scenario)
 		arguments = "-p pid @ -c";
 	else if (before == ENDING)
 		arguments = "-p pid @ -m 20";
-	if (run(arguments, out, err) != 0 || (before != ENDING && living(pids) != 1))
+	else if (before == KEPT)
+		arguments = "-p pid --restart 0.1 @";
+	else if (before == TREE)
+		arguments = "-p pid @ -t";
+	if (run(arguments, out, err) != 0 ||
+		(before != ENDING && before != TREE && living(pids) != count))
 		fail("cannot start the first daemon");
+	while (before >= KEPT && (living(pids) != count || !are_at_rest(pids, count)))
+		nap(1000);
 	while (before == UNLOCKED && pidfile_lock().l_type != F_UNLCK)
 		nap(1000);
 	return pidfile_number();
-}
-
-static bool are_at_rest(const pid_t *pids, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!state_is_at_rest(pids[i]))
-			return false;
-	return true;
 }
 
 static void look_around(struct trial *t)
@@ -644,7 +735,10 @@ static void look_around(struct trial *t)
 
 	/* Whoever has been told to go is on the way, and whoever has just begun may end at once. */
 	t->n_alive = living(t->alive);
-	for (int tries = 0; tries < 1000 && !are_at_rest(t->alive, t->n_alive); tries++) {
+	/* A keeper that is alone pauses. */
+	for (int tries = 0; tries < 1000 && (!are_at_rest(t->alive, t->n_alive) ||
+						    (scenario->verb == KEEP && t->n_alive == 1));
+		tries++) {
 		nap(1000);
 		t->n_alive = living(t->alive);
 	}
@@ -664,7 +758,7 @@ static void look_around(struct trial *t)
 /* Runs and judges; true if it is right. The run's calls are the caller's to free. */
 static bool try(struct trial *t)
 {
-	static const char *const traces[] = {"pid", "lock", "log", "log2", "idle.two"};
+	static const char *const traces[] = {"pid", "lock", "log", "log2", "idle.run", "idle.two"};
 	char text[LAB_TEXT], *words[MOST_WORDS];
 	bool right;
 
@@ -679,6 +773,8 @@ static bool try(struct trial *t)
 	t->run.prepare = prepare;
 	t->run.meanwhile = send_rivals;
 	t->run.argument = t;
+	t->run.kept = has_keeper(t->scenario);
+	t->run.watched = is_watched(t->scenario);
 	inject(&t->run);
 	read_text("out", t->out);
 	read_text("err", t->err);
@@ -747,14 +843,22 @@ static void try_fault(struct trial *t, const char *what, const struct selection 
 static void try_call(struct trial *t, const struct selection *selection, struct tally *tally)
 {
 	const struct call *call = &t->run.fault.call;
-	/* Of a process that does not exist, kill does not say that it may not be signalled. */
-	const bool may_fail = t->scenario->before != STALE || call->number != SYS_kill;
+	/*
+	 * Of a process that does not exist, kill does not say that it may not be signalled. A keeper
+	 * that lives on believes the kernel: none of its calls fails for a reason that there could be.
+	 */
+	const bool may_fail = (t->scenario->before != STALE || call->number != SYS_kill) &&
+			      (call->role != KEEPER || !is_watched(t->scenario));
+	/* A keeper that is not watched waits for good. */
+	const bool may_return =
+		call->role != KEEPER || is_watched(t->scenario) || call->number != SYS_ppoll;
 	const char *what;
 
 	for (size_t i = 0; may_fail && (what = call_error(call, i)); i++)
 		try_fault(t, what, selection, tally);
 	try_fault(t, KILL_BEFORE, selection, tally);
-	try_fault(t, KILL_AFTER, selection, tally);
+	if (may_return)
+		try_fault(t, KILL_AFTER, selection, tally);
 	if (call->role == LAUNCHER && !has_word(t->scenario, "-f"))
 		try_fault(t, INTERRUPT, selection, tally);
 	if (!t->scenario->rivals || t->in_startup)
@@ -796,10 +900,11 @@ static struct tally sweep(const struct scenario *scenario, const struct selectio
 {
 	struct trial reference = {.scenario = scenario};
 	struct tally tally = {.done = 0};
-	bool in_startup = true;
+	bool in_startup = true, in_keepers_startup = true, is_kept = false;
 	char name[32];
 
-	if (!try(&reference) || (scenario->verb == START && reference.n_alive != 1)) {
+	if (!try(&reference) || (scenario->verb == START && reference.n_alive != 1) ||
+		(scenario->verb == LIVE && access("idle.run", F_OK) == -1)) {
 		tally.wrong++;
 		printf("WRONG %s, undisturbed: %s\n%s", scenario->name, reference.reason,
 			reference.err);
@@ -815,10 +920,16 @@ static struct tally sweep(const struct scenario *scenario, const struct selectio
 			tally.wrong++;
 			printf("WRONG %s: it is not known how %s can fail\n", scenario->name, name);
 		}
-		/* The first thing that main does is to look at its standard streams. */
+		/* The first thing that main does is to look at its standard streams, or to block signals. */
 		in_startup &= strcmp(name, "fcntl:F_GETFD") != 0;
-		trial.in_startup = in_startup;
-		if (selection->all || !is_in_loop(&reference.run, call))
+		is_kept |= call->role == KEEPER;
+		in_keepers_startup &= call->role != KEEPER || call->number != SYS_rt_sigprocmask;
+		trial.in_startup = call->role == KEEPER ? in_keepers_startup : in_startup;
+		/* Its start is that of another. */
+		if (scenario->verb == LIVE && (!is_kept || call->role < COMMAND))
+			continue;
+		if (selection->all ||
+			(call->role >= first_role(scenario) && !is_in_loop(&reference.run, call)))
 			try_call(&trial, selection, &tally);
 	}
 	show(scenario->name, &tally);

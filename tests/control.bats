@@ -510,8 +510,11 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	done
 	run -1 --separate-stderr sh -c 'ulimit -n 16 && exec "$@"' sh daemonize --status "${files[@]}"
 	expect "$(grep -c ': not running, stale pidfile$' <<<"$output")$stderr" 40
-	silent sh -c 'ulimit -n 16 && exec "$@"' sh daemonize --stop "${files[@]}"
+	app 'trap "sleep 0.5; exit" TERM'
+	app_up
+	silent sh -c 'ulimit -n 16 && exec "$@"' sh daemonize --stop "${files[@]}" -p app.pid
 	expect "$(ls ./*.pid)" ""
+	nothing_runs
 }
 
 @test "--stop waits for each of several, in whatever order they end" {
@@ -1084,6 +1087,17 @@ not_its_daemon() {
 	kill -KILL "$(pgrep -P "$other")"
 	wait $waiter
 	lives "$other"
+}
+
+# Such as one on a file system that does not answer.
+# bats test_tags=needs:proc,needs:native,no-valgrind
+@test "who has the lock is the daemon where one of its files cannot be looked at" {
+	need strace
+	echo $nobody_has >"$T/app.pid"
+	holder deedlock "$T/app.pid"
+	tells 0 "running (pid $other)" strace -qq -o /dev/null -P "/proc/$other/fd" \
+		-e 'inject=?newfstatat,?fstatat64,?statx:error=EACCES' daemonize --status -p "$T/app.pid"
+	tells 4 "daemonize: the daemon of '$T/app.pid' is gone*" daemonize --status -p "$T/app.pid"
 }
 
 # The calls are pidfd_open (434) and pidfd_send_signal (424), on every architecture but Alpha.

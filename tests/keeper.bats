@@ -558,6 +558,16 @@ pauses() {
 	[ ! -e app.pid ]
 }
 
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "a keeper that cannot be executed by an fd is executed by its name" {
+	need strace
+	run -143 timeout 60 strace -qq -o trace -P /proc/self/exe -P "$T/bin/daemonize" \
+		-e 'inject=?open,openat:error=ENOENT:when=1' -e inject=execveat:error=EACCES \
+		"$T/bin/daemonize" -f -p app.pid --restart 1 sh -c 'kill $PPID; exec sleep 600'
+	grep -q '^execveat.*keeper of .* = -1 EACCES' trace
+	grep -q '^execve(.*keeper of .* = 0$' trace
+}
+
 # bats test_tags=needs:native,no-valgrind
 @test "a keeper that cannot follow its command below --chroot ends with it" {
 	need_root

@@ -227,6 +227,26 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
+@test "--stop --tree of a daemon of -f that leads its session ends all of that" {
+	app 'bash -c "set -m; member a.orphan_in_a_group_of_its_own &"' 'exec member b'
+	setsid daemonize -f -p app.pid app 3>&- &
+	has_members a.orphan_in_a_group_of_its_own b
+	silent daemonize --stop --tree -p app.pid
+	nothing_runs
+	told TERM a.orphan_in_a_group_of_its_own TERM b
+}
+
+# bats test_tags=needs:proc,needs:native,no-valgrind
+@test "--stop --tree with too few fds to look for a tree spares the process group of who has called -f" {
+	app 'exec member a'
+	setsid sh -c 'member bystander & daemonize -f -p app.pid app; :' 3>&- &
+	has_members a bystander
+	silent sh -c 'exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-; ulimit -n 5; exec daemonize --stop --tree -p app.pid'
+	told TERM a
+	lives "$(cat pub/bystander)"
+}
+
+# bats test_tags=needs:proc
 @test "--stop --tree of a daemon of -f spares those of its session, however soon it was started in it" {
 	member
 	app 'exec member a'

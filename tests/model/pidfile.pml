@@ -9,6 +9,11 @@
  * Claimed: two daemons never run; while one runs, the pidfile names it; no stranger is signalled;
  * everybody comes to an end; and if nobody interferes, exactly one of all starters is up in the end.
  *
+ * With --restart the daemon is a keeper, which is no different here: it takes the lock before it forks, its exec
+ * ends the start as any other does, and of its child, the command, the file knows nothing: a record lock is not
+ * inherited. So it is keepers of whom two never run. The kernel kills the command of one that is killed only after the
+ * lock has gone: for that moment it may run beside the next.
+ *
  * The scene is set by -D: STARTERS, WAITERS (so many of them have -w), STOPPERS, KILLS, FAILURES
  * (of exec), CLOSERS (daemons that close all their fds), GHOSTS (daemons whose lock outlives them,
  * in a child that shares their fds), FOREIGN (the old pidfile is another user's, who has it open for

@@ -9,7 +9,7 @@
  *   -c           closes every fd from 3 to 99, and so loses the pidfile's lock
  *   -m MS        goes by itself after so many milliseconds
  *   -r           goes at once in its first run, which it marks by a file, ".run" added to its own path; in
- *                the next it has its keeper, by the file "pid" next to it, end
+ *                the next it ends its keeper, which it knows by the file "pid" beside itself
  *   -t           has two children, one of them in a session of its own
  */
 #define _GNU_SOURCE
@@ -65,7 +65,7 @@ static void be_alone(const char *program)
 	close(open(witness, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
 }
 
-/* Not whoever our parent is: the keeper may have ended. */
+/* Not whoever is our parent by now: the keeper may have been killed. */
 static void end_keeper(const char *program)
 {
 	char path[4096], text[32] = "";
@@ -87,7 +87,9 @@ static void end_keeper(const char *program)
 
 static void have_children(void)
 {
-	if (fork() != 0 && fork() == 0)
+	const bool is_first = fork() == 0;
+
+	if (!is_first && fork() == 0)
 		setsid();
 }
 

@@ -5,9 +5,9 @@
  * could not tell them apart: it counts the calls of all processes together. A process is traced
  * until it ends, or has become the command: then it is let go.
  *
- * With --restart the daemon has a child, which becomes the command, and becomes a keeper itself. This is
- * let go when it waits, or has been disturbed, unless it is watched: then it is traced until it ends,
- * and so is each child of it until that has become the command.
+ * With --restart the daemon forks a child that becomes the command, and becomes its keeper. A keeper is
+ * let go when it waits, or has been disturbed. One that is watched is traced until it ends, and
+ * each child of it until that has become the command.
  */
 #ifndef INJECT_H
 #define INJECT_H
@@ -42,7 +42,7 @@ struct run {
 	struct fault fault;
 	void (*meanwhile)(void *argument);
 	void *argument;
-	bool kept, watched; /* there is a keeper, which is watched */
+	bool kept, watched; /* there is a keeper; it is watched */
 	/* What came of it: */
 	bool reached; /* the call of the fault was made */
 	bool hung;

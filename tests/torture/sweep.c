@@ -1,5 +1,5 @@
 /*
- * sweep [-a] PROGRAM IDLE [NAME ...]: each system call of each scenario disturbed, one at a time.
+ * sweep [-a12] PROGRAM IDLE [NAME ...]: each system call of each scenario disturbed, one at a time.
  *
  * First the scenario runs undisturbed, and its calls are listed. Then it is run once for
  *
@@ -16,7 +16,7 @@
  *
  * A fault has a name, SCENARIO/ROLE/CALL/NTH/WHAT. With NAMEs, only those are tried that have it or
  * begin with it: "everything/daemon/openat". -a: also all those in the middle of a loop, and by roles
- * that another scenario disturbs as well.
+ * that another scenario disturbs as well. -1: only every other scenario; -2: the rest.
  */
 #define _GNU_SOURCE
 #include "inject.h"
@@ -251,7 +251,7 @@ static bool has_keeper(const struct scenario *scenario)
 	return has_word(scenario, "--restart");
 }
 
-/* Those before it do what they do in the scenario "keep". */
+/* The roles before it do nothing that they do not do in the scenario "keep". */
 static enum role first_role(const struct scenario *scenario)
 {
 	if (!has_keeper(scenario) || !strcmp(scenario->name, "keep"))
@@ -372,7 +372,7 @@ static bool judge_difference(struct trial *t)
 /* All that a daemon has is as in the undisturbed run. */
 static bool judge_state(struct trial *t, pid_t pid)
 {
-	/* What befalls it later, a keeper may have made good by another run. */
+	/* The keeper may have started the command again. */
 	const bool is_comparable = t->run.fault.call.role < COMMAND;
 
 	*t->state = '\0';
@@ -468,7 +468,7 @@ static bool judge_start(struct trial *t)
 	return judge_down(t) && judge_leftover(t) && judge_failure(t);
 }
 
-/* Of a keeper that has ended nothing is left; without a wait for readiness that may be after the start. */
+/* Of a keeper that was killed nothing is left, also where that was after the start. */
 static bool judge_keep(struct trial *t)
 {
 	const bool is_late =
@@ -662,7 +662,7 @@ static bool judge_next(struct trial *t)
 
 	if (!has_pidfile && !has_word(t->scenario, "-l"))
 		return true;
-	/* One that was ended before its family had to leave it. */
+	/* Where the daemon has ended before its children, it can no longer be stopped with them. */
 	if (t->scenario->before == TREE && !runs)
 		end_all();
 	if (runs)
@@ -844,12 +844,12 @@ static void try_call(struct trial *t, const struct selection *selection, struct 
 {
 	const struct call *call = &t->run.fault.call;
 	/*
-	 * Of a process that does not exist, kill does not say that it may not be signalled. A keeper
-	 * that lives on believes the kernel: none of its calls fails for a reason that there could be.
+	 * Of a process that does not exist, kill does not say that it may not be signalled. The calls of
+	 * a keeper in its life, such as wait(2) for a child that it has, cannot fail.
 	 */
 	const bool may_fail = (t->scenario->before != STALE || call->number != SYS_kill) &&
 			      (call->role != KEEPER || !is_watched(t->scenario));
-	/* A keeper that is not watched waits for good. */
+	/* The wait of a keeper that is not watched has no end. */
 	const bool may_return =
 		call->role != KEEPER || is_watched(t->scenario) || call->number != SYS_ppoll;
 	const char *what;
@@ -925,7 +925,7 @@ static struct tally sweep(const struct scenario *scenario, const struct selectio
 		is_kept |= call->role == KEEPER;
 		in_keepers_startup &= call->role != KEEPER || call->number != SYS_rt_sigprocmask;
 		trial.in_startup = call->role == KEEPER ? in_keepers_startup : in_startup;
-		/* Its start is that of another. */
+		/* Its start is that of "keep". */
 		if (scenario->verb == LIVE && (!is_kept || call->role < COMMAND))
 			continue;
 		if (selection->all ||
@@ -1006,22 +1006,30 @@ static void tally_add(struct tally *sum, const struct tally *tally)
 
 int main(int argc, char **argv)
 {
-	const bool all = argc > 1 && !strcmp(argv[1], "-a");
-	const struct selection selection = {argv + 3 + all, all};
+	struct selection selection = {.all = false};
 	struct tally sum = {.done = 0};
-	bool has_user;
+	bool has_user, in_half[] = {true, true};
+	int letter;
 
-	if (argc < 3 + all) {
-		fprintf(stderr, "usage: sweep [-a] PROGRAM IDLE [NAME ...]\n");
+	while ((letter = getopt(argc, argv, "+a12")) != -1)
+		switch (letter) {
+		case 'a': selection.all = true; break;
+		case '1': in_half[1] = false; break;
+		case '2': in_half[0] = false; break;
+		default: argc = 0;
+		}
+	if (argc < optind + 2) {
+		fprintf(stderr, "usage: sweep [-a12] PROGRAM IDLE [NAME ...]\n");
 		return EXIT_FAILURE;
 	}
-	lab_make(argv[1 + all], argv[2 + all]);
+	selection.names = argv + optind + 2;
+	lab_make(argv[optind], argv[optind + 1]);
 	furnish();
 	has_user = geteuid() == 0 && make_user();
 	for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
 		struct tally tally;
 
-		if (!is_asked_for(&scenarios[i], selection.names))
+		if (!in_half[i % 2] || !is_asked_for(&scenarios[i], selection.names))
 			continue;
 		if (scenarios[i].needs_root && !has_user) {
 			printf("%-15s skipped: needs root\n", scenarios[i].name);

@@ -122,6 +122,21 @@ endless='while :; do sleep 0.1; done'
 	told "daemonize: sh \(pid $command\) was killed by signal 15 \(TERM\) after [0-9.]+ s; not starting it again"
 }
 
+@test "a TERM that the command gets from elsewhere is an end like any other" {
+	keep --restart 0.1 -- 'exec sleep 600'
+	kill "$command"
+	wait_until 10 told "daemonize: sh \(pid $command\) was killed by signal 15 \(TERM\) after [0-9.]+ s; starting it again in 0.10 s"
+	running 2
+	tells 0 "running (pid $keeper)" daemonize --status -p app.pid
+}
+
+@test "the log has what each run has written, and how it has ended, in that order" {
+	keep --restart 0.1 -- 'echo out; echo err >&2; exit 3'
+	wait_until 20 lines 6 log
+	daemonize --stop -p app.pid
+	expect "$(head -n 6 log | sed 's/^daemonize: .*/end/' | xargs)" 'out err end out err end'
+}
+
 @test "a command that has been stopped is ended, too" {
 	keep --restart 0.1 -- 'exec sleep 600'
 	kill -STOP "$command"

@@ -1089,14 +1089,16 @@ not_its_daemon() {
 	lives "$other"
 }
 
-# Such as one on a file system that does not answer.
+# Such as one on a file system that does not answer. The first look may be opendir's at the directory.
 # bats test_tags=needs:proc,needs:native,no-valgrind
 @test "who has the lock is the daemon where one of its files cannot be looked at" {
 	need strace
 	echo $nobody_has >"$T/app.pid"
 	holder deedlock "$T/app.pid"
-	tells 0 "running (pid $other)" strace -qq -o /dev/null -P "/proc/$other/fd" \
-		-e 'inject=?newfstatat,?fstatat64,?statx:error=EACCES' daemonize --status -p "$T/app.pid"
+	for fault in '?newfstatat,?fstatat64,?statx:error=EACCES:when=2+' '?getdents64,?getdents:error=EIO'; do
+		tells 0 "running (pid $other)" strace -qq -o /dev/null -P "/proc/$other/fd" -e "inject=$fault" \
+			daemonize --status -p "$T/app.pid"
+	done
 	tells 4 "daemonize: the daemon of '$T/app.pid' is gone*" daemonize --status -p "$T/app.pid"
 }
 

@@ -845,10 +845,11 @@ static void try_call(struct trial *t, const struct selection *selection, struct 
 	const struct call *call = &t->run.fault.call;
 	/*
 	 * Of a process that does not exist, kill does not say that it may not be signalled. The calls of
-	 * a keeper in its life, such as wait(2) for a child that it has, cannot fail.
+	 * a keeper in its life, such as wait(2) for a child that it has, cannot fail, nor can sigaction(2).
 	 */
 	const bool may_fail = (t->scenario->before != STALE || call->number != SYS_kill) &&
-			      (call->role != KEEPER || !is_watched(t->scenario));
+			      (call->role != KEEPER || (!is_watched(t->scenario) &&
+							       call->number != SYS_rt_sigaction));
 	/* The wait of a keeper that is not watched has no end. */
 	const bool may_return =
 		call->role != KEEPER || is_watched(t->scenario) || call->number != SYS_ppoll;

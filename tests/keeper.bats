@@ -526,7 +526,7 @@ pauses() {
 	fails 1 "daemonize: cannot supervise 'sleep': Permission denied" strace -qq -o /dev/null \
 		-e inject=execveat:error=EACCES daemonize -f -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
-	fails 1 "daemonize: cannot keep 'sleep': Operation not permitted" timeout 60 strace -qq -o /dev/null \
+	fails 1 "daemonize: cannot supervise 'sleep': Operation not permitted" timeout 60 strace -qq -o /dev/null \
 		-e inject=prlimit64:error=EPERM daemonize -f --no-core -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
 	fails 1 "daemonize: cannot fork for 'sleep': Resource temporarily unavailable" strace -qq -o /dev/null \
@@ -541,7 +541,7 @@ pauses() {
 # bats test_tags=needs:proc,needs:native,no-valgrind
 @test "a command that is killed before it is executed is a failed start" {
 	need strace
-	fails 1 "daemonize: cannot keep 'sleep': No such process" timeout 60 strace -f -qq -o /dev/null \
+	fails 1 "daemonize: cannot supervise 'sleep': No such process" timeout 60 strace -f -qq -o /dev/null \
 		-e inject=getppid:signal=KILL daemonize -f -p app.pid -O log --restart 1 sleep 600
 	[ ! -e app.pid ]
 	nothing_runs
@@ -594,7 +594,7 @@ pauses() {
 	expect "$output" "daemonize: cannot supervise 'target': Operation not permitted"
 	wait_until 10 nothing_runs
 	# It is slow, and by then the command has written over its own file.
-	fails 1 "daemonize: cannot keep 'target': Permission denied" strace -f -qq -o /dev/null \
+	fails 1 "daemonize: cannot supervise 'target': Permission denied" strace -f -qq -o /dev/null \
 		-e inject=prctl:delay_enter=3000000:when=2 \
 		daemonize -R new -p app.pid -O log --restart 1 target dump /bin/target
 	[ ! -e app.pid ]

@@ -607,7 +607,7 @@ READY=1"' 'wait'
 " "
 =
 =1" FOO STATUS= ERRNO=x ERRNO=99999999999999999999 MAINPID=x MAINPID= EXTEND_TIMEOUT_USEC=-1 \
-		"$(head -c 20000 /dev/zero | tr "\0" x)" "STATUS=$(head -c 3000 /dev/zero | tr "\0" x)"' \
+		"$(head -c 20000 /dev/zero | tr "\0" x)" "$(head -c 4096 /dev/zero | tr "\0" x)" "STATUS=$(head -c 3000 /dev/zero | tr "\0" x)"' \
 		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
 	daemonize --notify -t 20 app
 	reported "$report"
@@ -1325,11 +1325,13 @@ fewest_fds() {
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "with one fd more than it needs, a start that has failed ends all of its daemon's process groups" {
+@test "with the fewest fds that it starts with, a start that has failed ends all of its daemon's process groups" {
 	fewest_fds sleep 600
-	with_fds $((limit + 1)) sh -c 'setsid sleep 600 & wait'
-	expect "$status" 124
-	nothing_is_left
+	for more in 0 1; do
+		with_fds $((limit + more)) sh -c 'setsid sleep 600 & wait'
+		expect "$status" 124
+		nothing_is_left
+	done
 }
 
 @test "a daemon that may not be killed does not keep the start waiting, and is named" {
@@ -1495,6 +1497,20 @@ fill_pipe() { ! dd if=/dev/zero of="$T/pipe" bs=4096 oflag=nonblock 2>/dev/null;
 	kill $!
 	alive "$pid"
 }
+
+# bats test_tags=needs:proc,needs:subreaper
+@test "a start that cannot print the PID ends what has left the daemon's session, too" {
+	full_pipe
+	app '(setsid target dump "$DAEMONIZE_TEST/pub/report" &)' 'exec sleep 600'
+	"$T/bin/daemonize" -P -p "$T/app.pid" app >"$T/pipe" 2>"$T/stderr" 3>&- &
+	launcher=$!
+	reported "$report"
+	wait_until 10 is_orphan "$(field pid)" "$launcher"
+	kill -TERM $launcher
+	ends_with 143
+	nothing_is_left
+}
+is_orphan() { [ "$(ps -o ppid= -p "$1" | tr -d ' ')" = "$2" ]; }
 
 @test "a signal that the caller ignores does not end a start that cannot print the PID" {
 	full_pipe

@@ -165,6 +165,10 @@ dist:
 release:
 	tests/ports/release
 
+# A deb and an rpm, in released/. Needs debhelper, lintian, rpm and rpmlint; as root, it installs and tries them.
+packages:
+	JOBS=$(JOBS) tests/ports/packages
+
 clean:
 	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/bench/table tests/fuzz/fuzz \
 		daemonize-*.tar.gz man/*.html

@@ -191,3 +191,9 @@ ok 1 *"
 	expect "$(grep -h '^\.Os' "$here"/../man/daemonize.[17] | uniq)" ".Os daemonize $(version)"
 	expect "$(grep -o '`daemonize [0-9.]*`' "$here/../README.md")" "\`daemonize $(version)\`"
 }
+
+@test "the packages have the version of the program" {
+	expect "$(head -n 1 "$here/../packaging/debian/changelog")" "daemonize-checked ($(version)-*"
+	expect "$(grep '^Version:' "$here/../packaging/daemonize.spec")" "Version:* $(version)"
+	expect "$(sed -n '/^%changelog/{n;p}' "$here/../packaging/daemonize.spec")" "* - $(version)-1"
+}

@@ -65,6 +65,10 @@ tests/torture/sweep: tests/torture/sweep.c tests/torture/inject.c tests/torture/
 check: daemonize $(TOOLS)
 	bats $$(command -v parallel >/dev/null && echo --jobs $(JOBS)) $(TESTS)
 
+# gcc, clang and tcc, to the letter of the standard. TESTS=tests/fds.bats tests what they build.
+check-compilers:
+	JOBS=$(JOBS) tests/ports/compilers
+
 # As root, fifteen minutes: builds without /proc, pidfds, a subreaper and whatever else only Linux has.
 check-fallbacks: tests/racer
 	CC='$(CC)' JOBS=$(JOBS) tests/ports/fallbacks

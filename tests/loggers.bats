@@ -184,6 +184,7 @@ soon='@(at once|before the daemon was up)'
 
 @test "with -f, too, a command that is not found is a failed start" {
 	try() {
+		rm -f app.pid # of a command that was executed before the end of the other was seen
 		fails 1 "daemonize: cannot start '|no-such-command': it ended at once*" \
 			daemonize -f -p app.pid -o '|no-such-command' -- true
 	}

@@ -73,7 +73,8 @@ check-compilers:
 check-fallbacks: tests/racer
 	CC='$(CC)' JOBS=$(JOBS) tests/ports/fallbacks
 
-# As root, fifteen minutes; says what it needs. PORTS="i386 s390x" tests only those.
+# As root, fifteen minutes; says what it needs. PORTS="i386 s390x" tests only those,
+# PORTS="debian-bullseye debian-sid old-kernel old-engine" others.
 check-ports: tests/racer
 	JOBS=$(JOBS) tests/ports/run
 
@@ -176,4 +177,4 @@ packages:
 clean:
 	rm -f daemonize $(TOOLS) $(BENCH) $(TORTURE) tests/bench/table tests/fuzz/fuzz \
 		daemonize-*.tar.gz man/*.html
-	rm -rf released tests/ports/zig
+	rm -rf released tests/ports/zig tests/ports/debian-*

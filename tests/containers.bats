@@ -59,7 +59,7 @@ read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind
 	expect "$(cat log)" up
 }
 
-# bats test_tags=needs:zombies
+# bats test_tags=needs:pidfd,needs:zombies
 @test "without /proc it starts, tells of failures, refuses and stops" {
 	container box 'mount -t tmpfs none /proc'
 	in_ box daemonize -p app.pid target dump "$report"

@@ -8,6 +8,7 @@ trap 'rm -rf "$T"' EXIT
 trap 'exit 1' HUP INT TERM
 chmod 755 "$T"
 passed=0 failed=0
+below=() # a command that runs the suite
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
 # An init that reaps at once, if we may have one: to some builds a zombie is alive.
@@ -37,12 +38,14 @@ build() {
 suite() {
 	local begun=$SECONDS need filter=('!around' '!faults') good bad
 
+	# Those of another PID namespace are not to be seen.
+	[ ${#alone[@]} = 0 ] || filter+=('!needs:kernel-threads')
 	for need in ${2//,/ }; do
 		filter+=("!needs:$need")
 	done
 	printf '== %s: ' "$1"
 	# bash stays, to reap.
-	LACKS=$2 "${alone[@]}" bash -c '"$@"; exit $?' bash bats --jobs "${JOBS:-1}" \
+	LACKS=$2 "${alone[@]}" "${below[@]}" bash -c '"$@"; exit $?' bash bats --jobs "${JOBS:-1}" \
 		--filter-tags "$(IFS=, && echo "${filter[*]}")" "${@:3}" >"$T/log" 2>&1 </dev/null
 	bad=$(grep -cE '^not ok |^ok .* # skip' "$T/log")
 	good=$(($(grep -cE '^(not )?ok ' "$T/log") - bad))

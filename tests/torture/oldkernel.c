@@ -1,8 +1,9 @@
 /*
- * oldkernel [-p] command [argument ...]: the command, on a kernel of before 2019. close_range(2),
- * pidfd_open(2) and pidfd_send_signal(2) say that there is no such call: to the command and all
- * that descends from it, for good. Their numbers are the same on every architecture. With -p they
- * say EPERM, as the filters of older container engines do.
+ * oldkernel [-p] command [argument ...]: the command, with the system calls of Linux 3.13 of 2014: each that
+ * is newer says that there is no such call, to the command and all that descends from it, for good. All but
+ * getrandom(2), which we do not call, and ssh cannot do without.
+ * With -p, as below the filter of an older container engine: close_range(2), pidfd_open(2) and
+ * pidfd_send_signal(2) say EPERM. Other new calls are libc's, which takes that for an answer.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,23 +13,38 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { PIDFD_SEND_SIGNAL = 424, PIDFD_OPEN = 434, CLOSE_RANGE = 436 };
+enum { PIDFD_SEND_SIGNAL = 424, PIDFD_OPEN = 434, CLOSE_RANGE = 436 }; /* on every architecture */
+
+static int install(const struct sock_fprog *program)
+{
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0);
+}
 
 int main(int argc, char **argv)
 {
 	const int filtered = argc > 1 && strcmp(argv[1], "-p") == 0;
-	const unsigned int answer = filtered ? EPERM : ENOSYS;
-	struct sock_filter filter[] = {
+	/* New calls get higher numbers: 3.14 began with this one. */
+	struct sock_filter old[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, SYS_sched_setattr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_filter engine[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PIDFD_SEND_SIGNAL, 2, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PIDFD_OPEN, 1, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLOSE_RANGE, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | answer),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	const struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+	const struct sock_fprog program =
+		filtered ? (struct sock_fprog){sizeof engine / sizeof *engine, engine}
+			 : (struct sock_fprog){sizeof old / sizeof *old, old};
 
 	argv += 1 + filtered;
 	if (!*argv) {
@@ -36,9 +52,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	/* Without a privilege, only one who renounces set-user-ID programs may do this. */
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == -1 &&
-		(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-			prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == -1)) {
+	if (install(&program) == -1 &&
+		(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || install(&program) == -1)) {
 		perror("oldkernel: cannot install the filter");
 		return 1;
 	}

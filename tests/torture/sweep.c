@@ -732,12 +732,13 @@ static pid_t start_first(const struct scenario *scenario)
 static void look_around(struct trial *t)
 {
 	const struct scenario *scenario = t->scenario;
+	const bool is_kept = scenario->verb == KEEP || scenario->before == KEPT;
 
 	/* Whoever has been told to go is on the way, and whoever has just begun may end at once. */
 	t->n_alive = living(t->alive);
-	/* A keeper that is alone pauses. */
-	for (int tries = 0; tries < 1000 && (!are_at_rest(t->alive, t->n_alive) ||
-						    (scenario->verb == KEEP && t->n_alive == 1));
+	/* A keeper that is alone pauses, or is about to end. */
+	for (int tries = 0; tries < 1000 &&
+			    (!are_at_rest(t->alive, t->n_alive) || (is_kept && t->n_alive == 1));
 		tries++) {
 		nap(1000);
 		t->n_alive = living(t->alive);

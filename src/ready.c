@@ -105,6 +105,5 @@ void ready_end(struct tries *tries)
 	if (!tries->pid)
 		return;
 	family_kill(&family);
-	kill(tries->pid, SIGKILL); /* it may have no session of its own yet */
 	waitpid(tries->pid, NULL, WNOHANG);
 }

@@ -234,6 +234,14 @@ runs() {
 	fails 4 "daemonize: target $(known 'exited with status 7') after *" target with --ignore CHLD -- daemonize -s 5 target exit 7
 }
 
+# bats test_tags=needs:native,needs:subreaper,no-valgrind
+@test "a caller that ignores SIGCHLD is told that the daemon was killed before it was executed" {
+	need strace
+	fails 1 "daemonize: cannot start 'target': killed by signal 9 before it was executed" \
+		strace -f -qq -o /dev/null -e inject=chdir:signal=KILL \
+		target with --ignore CHLD -- daemonize target dump "$report"
+}
+
 @test "a caller that is the first process of a container gets the same daemon" {
 	need_root
 	need unshare

@@ -320,6 +320,13 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	no_pidfile
 }
 
+@test "-f with a pidfile fails if the directory of the pidfile cannot be opened" {
+	on=("$T")
+	cannot 1 "cannot open pidfile '$T/app.pid': Too many open files" inject=?open,openat:error=EMFILE -- \
+		daemonize -f -p "$T/app.pid" true
+	no_pidfile
+}
+
 @test "-f that cannot keep standard error goes on" {
 	nth=$(nth fcntl F_DUPFD_CLOEXEC daemonize -f -o - echo up)
 	run -0 --separate-stderr faulty "inject=fcntl:error=EMFILE:when=$nth+" -- daemonize -f -o - echo up

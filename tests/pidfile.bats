@@ -872,6 +872,7 @@ is_locked() { ! flock --nonblock "$1" true; }
 		daemonize -p app.pid -l "$lock" target fork "$report"
 		reported "$report"
 		holds "$pid"
+		expect "$(grep -c '^fd.*/app\.pid' "$report")" 1
 		refuses "pid $pid" -p app.pid -l "$lock"
 		refuses "pid $pid" -p app.pid
 		kill -KILL "$pid"

@@ -1453,6 +1453,16 @@ interrupted_by() {
 	wait_until 10 alone # strace ends last
 }
 
+# bats test_tags=needs:native,needs:proc,needs:subreaper,no-valgrind
+@test "a start whose command for the logs ends ends what has left the daemon's session, too" {
+	need strace
+	app '(setsid sleep 600 &)' 'touch "$DAEMONIZE_TEST/pub/report"' 'exec sleep 600'
+	fails 1 "daemonize: cannot start '|until *': it ended before the daemon was up*" \
+		strace -f -qq -o trace -e inject=?poll,ppoll:delay_enter=2000000 \
+		daemonize -o '|until [ -e pub/report ]; do sleep 0.02; done' app
+	nothing_is_left
+}
+
 @test "a start that cannot print the PID spares a child that the caller had before" {
 	[ -e /dev/full ] || skip "needs /dev/full"
 	fails 1 "daemonize: cannot print the PID: *" sh -c 'target dump "$1" >/dev/null 2>&1 3>&- &

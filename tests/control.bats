@@ -1099,7 +1099,7 @@ not_its_daemon() {
 		tells 0 "running (pid $other)" strace -qq -o /dev/null -P "/proc/$other/fd" -e "inject=$fault" \
 			daemonize --status -p "$T/app.pid"
 	done
-	tells 4 "daemonize: the daemon of '$T/app.pid' is gone*" daemonize --status -p "$T/app.pid"
+	tells 4 "daemonize: the daemon of '$T/app.pid' (pid *) has exited, *" daemonize --status -p "$T/app.pid"
 }
 
 # The calls are pidfd_open (434) and pidfd_send_signal (424), on every architecture but Alpha.

@@ -248,6 +248,7 @@ pauses() {
 	mkfifo fifo
 	sleep 600 <>fifo 3>&- &
 	own $!
+	wait_until 10 test "/proc/$!/fd/0" -ef fifo
 	keep --restart 0.1 -O fifo -- '[ -e runs ] || dd if=/dev/zero bs=4096 count=16 status=none; echo >>runs; exit 1'
 	wait_until 10 lines 2 runs
 	daemonize --stop -p app.pid

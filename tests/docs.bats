@@ -502,7 +502,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 @test "manual: a server is started, asked, and stopped" {
 	for me in me root; do
 		start_world
-		try 0 'daemonize -p app.pid -O app.log ./server --port 8080'
+		try 0 'daemonize -s 1 -p app.pid -O app.log ./server --port 8080'
 		silent
 		is_up "$home/app.pid" 'server --port 8080'
 		try 0 'daemonize --status -v -p app.pid'

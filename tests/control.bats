@@ -49,10 +49,10 @@ holder() {
 # A PID that no system gives.
 nobody_has=2147483646
 
-# ended_by_kill PID: a pidfile is left, and nobody has its lock.
+# ended_by_kill PID: leaves a pidfile whose lock nobody holds.
 ended_by_kill() { kill -KILL "$1" && wait_until 10 gone "$1"; }
 
-# written FILE TEXT: by somebody else, a minute ago.
+# written FILE TEXT: by another program, a minute ago.
 written() { echo "$2" >"$1" && touch -d '-1 minute' "$1"; }
 
 lives() { expect "$(alive "$1" && echo "$1 lives")" "$1 lives"; }
@@ -1116,8 +1116,8 @@ halted_at() {
 		'lives $other'
 }
 
-# Its lock, which is not on the first fd that is looked at, is not to be believed; but that of one that is gone
-# is none. The call is kill(2), by the architectures.
+# Its lock, which is not on the first fd that is looked at, cannot be trusted; but a process that has exited
+# holds none. The call is kill(2), by the architectures.
 # bats test_tags=needs:native,needs:proc,no-valgrind
 @test "a daemon that ends before it is found not to be believed has been stopped" {
 	need_root

@@ -267,7 +267,7 @@ runs() {
 	need unshare
 	(while :; do sleep 0.1; done) 3>&- &
 	own $!
-	# Inside, the daemon has the number that one has here who has never called exec.
+	# Inside, the daemon's number is that of a process out here that has never called exec.
 	run -0 timeout -s KILL 10 unshare --pid --fork --kill-child bash -c 'echo $(($1 - 3)) >/proc/sys/kernel/ns_last_pid
 		daemonize -P sleep 600; exit $?' sh $!
 	expect "$output" $!

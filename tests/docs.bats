@@ -41,7 +41,7 @@ commands() {
 	grep -o '`\./daemonize [^`]*`' "$here/../README.md" | tr -d '`'
 }
 
-# command_with TEXT: the command that is this, or else the only one that has this in it.
+# command_with TEXT: the command that is this, or the only one that contains it.
 command_with() {
 	local found
 

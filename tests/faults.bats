@@ -487,7 +487,7 @@ slow_ends() {
 	expect "$(cat "$T/said")" "$2"
 }
 
-# named: meanwhile somebody who has no lock has come to stand in the file; sets other.
+# named: meanwhile the file has come to name a process that holds no lock; sets other.
 named() {
 	sleep 600 3>&- &
 	other=$!

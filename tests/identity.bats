@@ -147,7 +147,7 @@ refused_as_nobody() {
 @test "privileges that could be taken back are refused" {
 	need_root
 	need setpriv
-	# keeping CAPABILITIES OPTION...: a caller who is not root, and yet may become anybody.
+	# keeping CAPABILITIES OPTION...: a caller that is not root, and yet may become anybody.
 	keeping() {
 		fails 1 "daemonize: cannot become user *: root's privileges could be regained" \
 			setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps="$1" --ambient-caps="$1" \
@@ -313,7 +313,7 @@ refused_as_nobody() {
 	expect "$(field cwd)" "$T/theirs"
 }
 
-# without_override COMMAND...: as root on NFS, who may not enter what the permissions forbid.
+# without_override COMMAND...: as root on NFS, which may not enter what the permissions forbid.
 without_override() {
 	setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search -- "$@"
 }

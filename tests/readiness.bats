@@ -28,12 +28,12 @@ ends_with() {
 # say MESSAGE...: to the start that waits for the target of the last report.
 say() { NOTIFY_SOCKET=$(field env.NOTIFY_SOCKET) "$T/bin/target" send "$@"; }
 
-# stranger COMMAND...: as another user, who gets the daemon's socket.
+# stranger COMMAND...: as another user, with the daemon's socket.
 stranger() {
 	NOTIFY_SOCKET=$(field env.NOTIFY_SOCKET) setpriv --reuid=12345 --regid=12345 --clear-groups -- "$@"
 }
 
-# stranger_says MESSAGE...: so does one who is let into the socket's file, which none is.
+# stranger_says MESSAGE...: likewise, where the socket's permissions let another user in, which they never do.
 stranger_says() {
 	chmod 666 "$(field env.NOTIFY_SOCKET)"
 	stranger target send "$@"
@@ -483,7 +483,7 @@ looks_at_children() {
 	app '(read line <"$DAEMONIZE_TEST/pub/never") &' 'target dump "$DAEMONIZE_TEST/pub/child" &' \
 		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
 	expect "$(looks_at_children -u nobody)" 0
-	# Root's may be its child's message, but for that it must run a program.
+	# A message of root's may be its child's, but only if that runs a program.
 	app '(read line <"$DAEMONIZE_TEST/pub/never") &' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
 	expect "$(looks_at_children)" 1
 }

@@ -7,7 +7,7 @@ load helper
 
 unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX DESTDIR MANDIR BASHDIR ZSHDIR FISHDIR
 
-# from_here TARGET...: make, but for what has been built.
+# from_here TARGET...: make, without what has been built.
 from_here() { make -s -C "$here/.." -o daemonize "$@"; }
 
 # files DIRECTORY: all that is in it, each with its type and mode.

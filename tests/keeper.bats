@@ -591,7 +591,7 @@ pauses() {
 	grep -q '^execve(.*keeper of .* = 0$' trace
 }
 
-# bats test_tags=needs:native,no-valgrind
+# bats test_tags=needs:native,needs:proc,needs:pdeathsig,no-valgrind
 @test "a keeper that cannot follow its command below --chroot ends with it" {
 	need_root
 	need strace

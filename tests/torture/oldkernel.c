@@ -1,7 +1,7 @@
 /*
  * oldkernel [-p] command [argument ...]: the command, with the system calls of Linux 3.13 of 2014: each that
  * is newer says that there is no such call, to the command and all that descends from it, for good. All but
- * getrandom(2), which we do not call, and ssh cannot do without.
+ * getrandom(2), which ssh cannot do without, and memfd_create(2), for the races: we call neither.
  * With -p, as below the filter of an older container engine: close_range(2), pidfd_open(2) and
  * pidfd_send_signal(2) say EPERM. Other new calls are libc's, which takes that for an answer.
  */
@@ -29,7 +29,8 @@ int main(int argc, char **argv)
 	/* New calls get higher numbers: 3.14 began with this one. */
 	struct sock_filter old[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 2, 0),
 		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, SYS_sched_setattr, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),

@@ -322,13 +322,13 @@ static pid_t command_run(char *path, char **command, const sigset_t *ignore, int
 	return pid;
 }
 
-/* Waits for a signal, for at most this time. */
-static void wait_for_signal(int64_t left)
+/* Waits for a signal, for at most this time; true if one was caught. */
+static bool wait_for_signal(int64_t left)
 {
 	sigset_t none;
 
 	sigemptyset(&none);
-	poll_signals(NULL, 0, left, &none);
+	return poll_signals(NULL, 0, left, &none) == -1 && errno == EINTR;
 }
 
 /* Reaps what has exited; true if that was the command. */
@@ -449,6 +449,8 @@ static int64_t await_end(struct keeping *k)
 	title_show(k);
 	while (!reap(k))
 		wait_for_signal(NEVER);
+	while (wait_for_signal(0)) /* those that came before it exited, but are still pending */
+		;
 	lived = clock_read(CLOCK_MONOTONIC) - k->begun;
 	if (k->token_fd != -1 && keeper_let_go(k->token_fd))
 		end_as(k->status);

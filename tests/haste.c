@@ -30,7 +30,7 @@ int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
 {
 	const struct timespec none = {0, 0};
 
-	if (limit)
+	if (limit && (limit->tv_sec > 0 || limit->tv_nsec > 0))
 		ahead += limit->tv_sec + 1;
 	return __real_ppoll(fds, count, limit ? &none : NULL, mask);
 }

@@ -701,6 +701,19 @@ calls() {
 	run -130 daemonize -f -O log --restart 1 sh -c 'kill -INT $PPID; exec sleep 600'
 }
 
+# bats test_tags=needs:native,no-valgrind
+@test "a signal that comes as the command exits counts, although the exit is seen first" {
+	need strace
+	for signal in TERM:3 INT:0; do
+		status=0
+		timeout -s KILL 30 strace -qq -o /dev/null -e inject=wait4:delay_enter=500000 daemonize -f -O log --restart 0.1 \
+			sh -c 'kill -HUP $PPID; kill -$1 $PPID; exit $2' sh "${signal%:*}" "${signal#*:}" 3>&- || status=$?
+		expect "$signal $status" "$signal ${signal#*:}"
+	done
+	expect "$(wc -l <log)" 2
+	run ! grep -v '; not starting it again$' log
+}
+
 @test "as the first process of a container it reaps, hands on, and ends" {
 	need_root
 	need unshare

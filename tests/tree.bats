@@ -377,6 +377,18 @@ storm() {
 	[ ! -e pub/told ]
 }
 
+# bats test_tags=needs:native,needs:proc,no-valgrind
+@test "--stop --tree stops each process before it signals any, although it is slow to find them" {
+	need strace
+	app 'while :; do sleep 600 & sleep 0.01; done'
+	daemonize -p app.pid app
+	silent strace -qq -o trace -e trace=getdents64,kill,pidfd_send_signal -e inject=getdents64:delay_enter=150000 \
+		daemonize --stop --tree -p app.pid
+	count=$(grep -c 'SIGTERM.* = 0$' trace)
+	[ "$count" -gt 5 ]
+	[ "$(grep -c 'SIGSTOP.* = 0$' trace)" -ge "$count" ] # more, if some were just exiting
+}
+
 # bats test_tags=needs:proc
 @test "--stop --tree leaves nobody of a tree that forks all the time, also some who leave their session" {
 	storm

@@ -16,7 +16,7 @@ cron_job() {
 		PATH=/usr/bin:/bin SHELL=/bin/sh /bin/sh -c "$1" </dev/null 2>&1) | cat
 }
 
-@test "a cron job returns at once, has nothing to mail, and its daemon goes on" {
+@test "a cron job returns at once, has nothing to mail, and its daemon keeps running" {
 	run -0 cron_job "'$T/bin/daemonize' -p '$T/app.pid' '$T/bin/target' dump '$report'"
 	expect "$output" ""
 	reported "$report"
@@ -24,7 +24,7 @@ cron_job() {
 	alive "$pid"
 }
 
-@test "a cron line with --ok-if-running keeps a daemon alive, silently" {
+@test "a cron line with --ok-if-running silently keeps a daemon alive" {
 	line="'$T/bin/daemonize' --ok-if-running -p '$T/app.pid' '$T/bin/target' dump '$report'"
 	expect "$(cron_job "$line")" ""
 	reported "$report"
@@ -47,7 +47,7 @@ cron_job() {
 	expect "$output" "$pid"
 }
 
-@test "a subshell in the background leaves a daemon" {
+@test "a daemon started by a subshell in the background keeps running" {
 	at_once sh -c '(daemonize target dump "$0" &)' "$report"
 	reported "$report"
 	alive "$pid"
@@ -65,19 +65,19 @@ cron_job() {
 	expect "$output" "daemonize: already running (pid $pid)"
 }
 
-@test "timeout(1) neither waits for the daemon nor ends it" {
+@test "timeout(1) neither waits for the daemon nor kills it" {
 	timeout 60 daemonize target dump "$report"
 	reported "$report"
 	alive "$pid"
 }
 
-@test "flock(1) does not hand its lock on" {
+@test "flock(1) does not pass its lock on to the daemon" {
 	flock app.lock daemonize target dump "$report"
 	reported "$report"
 	flock --nonblock app.lock true
 }
 
-@test "xargs -P starts several side by side" {
+@test "xargs -P starts several in parallel" {
 	printf '%s\n' a b c d | at_once xargs -P 4 -I @ daemonize -p @.pid target dump "$T/pub/@"
 	for name in a b c d; do
 		reported "pub/$name"
@@ -87,7 +87,7 @@ cron_job() {
 
 # ---- make ----
 
-@test "make returns at once, and its job server's fds stay behind" {
+@test "make returns at once, and its jobserver's fds do not reach the daemon" {
 	printf 'all:\n\t+daemonize target dump %s\n' "$report" >Makefile
 	MAKEFLAGS='' at_once make -s -j 2 | cat
 	reported "$report"
@@ -95,7 +95,7 @@ cron_job() {
 	alive "$pid"
 }
 
-@test "make reports a start that failed" {
+@test "make reports a failed start" {
 	printf 'all:\n\tdaemonize nosuch-command\n' >Makefile
 	MAKEFLAGS='' run -2 make -s
 	expect "$output" "*daemonize: *'nosuch-command'*Error 127*"
@@ -155,7 +155,7 @@ over_ssh() { at_once ssh -F ssh_config "$@" </dev/null; }
 	alive "$pid"
 }
 
-@test "ssh host daemonize has the exit status and the message of a failure" {
+@test "ssh host daemonize passes on the exit status and the message of a failure" {
 	prepare_ssh
 	fails 127 "daemonize: *'nosuch-command'*" over_ssh here "$T/bin/daemonize nosuch-command"
 }
@@ -167,7 +167,7 @@ new_container=(unshare --pid --fork --mount-proc --kill-child --)
 # container COMMAND...: in the new container that runs in the background.
 container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@"; }
 
-@test "-f as the first process of a container is the daemon, PID 1" {
+@test "-f as a container's first process becomes the daemon, PID 1" {
 	need_root
 	need unshare
 	"${new_container[@]}" daemonize -f -p app.pid target dump "$report" 3>&- &
@@ -178,7 +178,7 @@ container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@";
 	expect "$(field tty)" none
 }
 
-@test "a container's first process cannot detach, since all would end with it: it is told of -f" {
+@test "a container's first process cannot detach, since the container would end with it; the message suggests -f" {
 	need_root
 	need unshare
 	for options in "-p app.pid -O app.log" "--ok-if-running -l app.lock" "-P --notify"; do
@@ -192,7 +192,7 @@ container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@";
 }
 
 # bats test_tags=needs:zombies
-@test "where nothing reaps the dead, a dead daemon does not keep its place" {
+@test "where nothing reaps zombies, a dead daemon does not block the next start" {
 	need_root
 	need unshare nsenter
 	"${new_container[@]}" sh -c 'daemonize -p app.pid target dump "$0"; exec sleep 60' "$report" 3>&- &
@@ -209,7 +209,7 @@ container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@";
 	[ "$pid" != "$dead" ]
 }
 
-@test "where nothing reaps the dead, a start that fails comes to an end" {
+@test "where nothing reaps zombies, a start that times out does not hang" {
 	need_root
 	need unshare nsenter
 	"${new_container[@]}" sh -c ': >up; exec sleep 60' 3>&- &
@@ -220,7 +220,7 @@ container() { nsenter --target "$(pgrep -P $!)" --pid --mount --wd="$T" -- "$@";
 	[ ! -e app.pid ]
 }
 
-@test "a container's first process is told the truth" {
+@test "a container's first process learns why a start failed, and no pidfile stays" {
 	need_root
 	need unshare
 	printf '\177ELF\0\0\0\0broken' >broken

@@ -10,8 +10,8 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 
 # ---- Asking a shell ----
 
-# ask SHELL [QUESTION ANSWER]...: completes each question in an interactive shell. The answer is all words that
-# it offers, sorted: of each the part behind the last "=", ",", ":" or "/".
+# ask SHELL [QUESTION ANSWER]...: completes each question in an interactive shell. The answer is every word that
+# it offers, sorted: of each, the part after the last "=", ",", ":" or "/".
 ask() {
 	local shell=$1 n=0 questions=() answers=()
 
@@ -32,7 +32,7 @@ ask() {
 # on_terminal COMMAND...
 on_terminal() { timeout 60 script -qc "$*" /dev/null; }
 
-# Types each question, and the key that inserts all completions; the command that this makes is then run.
+# Types each question, and the key that inserts all completions; then runs the command that results.
 ask_bash() {
 	cat >"$T/.bashrc" <<-'END'
 		. /usr/share/bash-completion/bash_completion
@@ -115,11 +115,11 @@ options_of_manual() {
 		"$(options_of_program | awk '$1 != "-" { print $1 ($3 == "yes" ? ":" : "") }' | sort)"
 }
 
-@test "the manual describes each option of the program, with its argument, and no other" {
+@test "the manual describes every option of the program, with its argument, and no others" {
 	expect "$(options_of_manual)" "$(options_of_program)"
 }
 
-@test "the manual's synopsis has each option" {
+@test "the manual's synopsis has every option" {
 	synopsis=$(awk '/^\.Sh/ { inside = $2 == "SYNOPSIS" } inside' "$here/../man/daemonize.1")
 	while read -r letter long _; do
 		[ "$letter" != - ] && flag="[a-zA-Z]*${letter}[a-zA-Z]*" || flag=-$long
@@ -127,7 +127,7 @@ options_of_manual() {
 	done < <(options_of_program)
 }
 
-@test "--help has each option of the program, with its argument, and no other" {
+@test "--help lists every option of the program, with its argument, and no others" {
 	help=$(daemonize --help | sed '/^Examples/,$d')
 	expect "$(grep -oE -- '--[a-z][a-z-]+' <<<"$help" | sort -u)" "$(options_of_program | awk '{ print "--" $2 }' | sort)"
 	expect "$(grep -oE '(^|[ ;])-[A-Za-z]\b' <<<"$help" | tr -d '; ' | sort -u)" \
@@ -148,7 +148,7 @@ options() {
 		'daemonize --' "$(options_of_program | awk '{ print "--" $2 }' | LC_ALL=C sort | xargs)"
 }
 
-# Whether the word behind an option can be the command.
+# Whether the word after an option can be the command.
 arguments() {
 	local questions=() letter long argument answer
 
@@ -178,7 +178,7 @@ files() {
 		'daemonize --signal HUP -- some/f' file
 }
 
-# ... and says of each what it does: lines "--append  -- add to logs (the default)" of the terminal.
+# ... and describes each: lines "--append  -- add to logs (the default)" of the terminal.
 described_options() {
 	options "$1"
 	while read -r _ long _; do
@@ -213,16 +213,16 @@ commands() {
 @test "bash completes files and directories where an option wants them" { files bash; }
 @test "bash completes users and groups" { users bash; }
 @test "bash completes signals, and lists of them" { signals bash; }
-@test "bash completes the command, and then as the command does" { commands bash; }
+@test "bash completes the command, and then its arguments as the command's own completion does" { commands bash; }
 @test "zsh completes the program's options, and says what each does" { described_options zsh; }
 @test "zsh knows which options take an argument" { arguments zsh; }
 @test "zsh completes files and directories where an option wants them" { files zsh; }
 @test "zsh completes users and groups" { users zsh; }
 @test "zsh completes signals, and lists of them" { signals zsh; }
-@test "zsh completes the command, and then as the command does" { commands zsh; }
+@test "zsh completes the command, and then its arguments as the command's own completion does" { commands zsh; }
 @test "fish completes the program's options, and says what each does" { described_options fish; }
 @test "fish knows which options take an argument" { arguments fish; }
 @test "fish completes files and directories where an option wants them" { files fish; }
 @test "fish completes users and groups" { users fish; }
 @test "fish completes signals, and lists of them" { signals fish; }
-@test "fish completes the command, and then as the command does" { commands fish; }
+@test "fish completes the command, and then its arguments as the command's own completion does" { commands fish; }

@@ -5,8 +5,8 @@
 
 load helper
 
-# container NAME [SETUP]: a PID namespace and a mount namespace whose first process does that, and sleeps.
-# $T is the volume that all of them share.
+# container NAME [SETUP]: a PID namespace and a mount namespace whose first process runs SETUP, and sleeps.
+# $T is the volume that all containers share.
 container() {
 	need_root
 	need nsenter unshare
@@ -18,7 +18,7 @@ container() {
 	pgrep -P $! >"$1.first"
 }
 
-# in_ NAME COMMAND...: in that container; by its own path to the directory, which may be read-only there.
+# in_ NAME COMMAND...: runs it in that container, whose own view of the directory may be read-only.
 in_() {
 	nsenter --target "$(cat "$1.first")" --pid --mount -- sh -c 'cd "$0" && exec "$@"' "$T" "${@:2}"
 }
@@ -34,7 +34,7 @@ destroy() {
 read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind,ro /'
 
 # bats test_tags=needs:zombies
-@test "a read-only container with a /run has all that it takes" {
+@test "a daemon in a read-only container needs nothing but a writable /run" {
 	container box "$read_only"
 	run ! in_ box touch file
 	in_ box daemonize -p /run/app.pid -O /run/app.log target dump "$report"
@@ -47,7 +47,7 @@ read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind
 	run -3 in_ box daemonize --status -p /run/app.pid
 }
 
-@test "a read-only container's first process is the daemon, and its log is the container's" {
+@test "-f runs the daemon as a read-only container's first process, and logs to the container's output" {
 	need_root
 	need unshare
 	unshare --mount --pid --fork --mount-proc --kill-child -- \
@@ -60,7 +60,7 @@ read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind
 }
 
 # bats test_tags=needs:pidfd,needs:zombies
-@test "without /proc it starts, tells of failures, refuses and stops" {
+@test "without /proc it starts, reports failures, refuses and stops" {
 	container box 'mount -t tmpfs none /proc'
 	in_ box daemonize -p app.pid target dump "$report"
 	reported "$report"
@@ -72,7 +72,7 @@ read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind
 	[ ! -e app.pid ]
 }
 
-@test "without /dev/null it says so, and does without if it is not needed" {
+@test "without /dev/null a start fails and says so, but succeeds if it does not need /dev/null" {
 	container box 'mount -t tmpfs none /dev'
 	fails 1 "daemonize: *'/dev/null': No such file or directory" in_ box daemonize target dump "$report"
 	: >empty
@@ -82,14 +82,14 @@ read_only='mount --bind pub pub; mount -t tmpfs none /run; mount -o remount,bind
 
 # ---- A volume that is shared ----
 
-# with_bystander NAME PID: a process of that container has this number; younger than the pidfile by what can be seen.
+# with_bystander NAME PID: starts a process with this PID in that container, visibly younger than the pidfile.
 with_bystander() {
 	sleep 0.1
 	in_ "$1" sh -c 'echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid && exec setsid -f sleep 600' sh "$2"
 	wait_until 10 in_ "$1" grep -q sleep "/proc/$2/comm"
 }
 
-@test "what runs in one container is not started in another, nor stopped or signalled from there" {
+@test "a daemon of one container cannot be started, stopped or signalled from another" {
 	container one
 	container two
 	in_ one daemonize -p app.pid target dump "$report"
@@ -107,7 +107,7 @@ with_bystander() {
 }
 
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "of two containers in which the daemon has the same PID, one runs it" {
+@test "of two containers in which the daemon gets the same PID, only one runs it" {
 	need_root
 	need strace unshare
 	# The first is halted where it might be between two locks.
@@ -125,7 +125,7 @@ with_bystander() {
 }
 
 # bats test_tags=needs:proc
-@test "when its container is killed, another takes its place at once, whoever has its number there" {
+@test "when the daemon's container is killed, another takes over at once, even if the PID is in use there" {
 	container one
 	container two
 	in_ one daemonize -p app.pid target dump "$report"
@@ -140,7 +140,7 @@ with_bystander() {
 }
 
 # bats test_tags=needs:proc
-@test "a container that begins again on its old volume starts it again" {
+@test "a container that restarts on its old volume starts the daemon again, even if the old PID is in use" {
 	container one 'sleep 600 & daemonize -p app.pid target dump "$T/pub/report" & wait $!'
 	reported "$report"
 	first=$pid
@@ -156,7 +156,7 @@ with_bystander() {
 }
 
 # bats test_tags=needs:proc
-@test "the host stops what runs in a container" {
+@test "the host can stop a container's daemon" {
 	container one
 	in_ one daemonize -p app.pid target dump "$report"
 	reported "$report"
@@ -165,7 +165,7 @@ with_bystander() {
 }
 
 # bats test_tags=needs:proc
-@test "a first process that has no handler for TERM is stopped by force only" {
+@test "--stop needs --kill-after for a container's first process if it has no handler for TERM" {
 	need_root
 	need unshare
 	unshare --mount --pid --fork --mount-proc --kill-child -- daemonize -f -p app.pid target dump "$report" 3>&- &
@@ -179,7 +179,7 @@ with_bystander() {
 
 # ---- Without root ----
 
-@test "a container without root starts, refuses and stops" {
+@test "in a rootless container a daemon starts, refuses a second start and stops" {
 	need unshare
 	as_nobody unshare --user --map-root-user --pid --mount-proc --fork true || skip "needs user namespaces"
 	cd pub
@@ -194,7 +194,7 @@ running (pid *)
 not running"
 }
 
-@test "a container without root cannot become a user that it does not have, and says so" {
+@test "in a rootless container -u fails for a user that is not mapped, and says so" {
 	need unshare
 	as_nobody unshare --user --map-root-user true || skip "needs user namespaces"
 	fails 1 "daemonize: cannot * 'daemon': *" as_nobody unshare --user --map-root-user daemonize -u daemon true

@@ -5,7 +5,7 @@
 
 load helper
 
-# status_is STATUS WORDS [OPTION...]: so --status says of the pidfile; nothing on stderr.
+# status_is STATUS WORDS [OPTION...]: --status exits and prints like this, with nothing on stderr.
 status_is() {
 	run "-$1" --separate-stderr daemonize --status -p "$T/app.pid" "${@:3}"
 	expect "$output" "$2" && expect "$stderr" ""
@@ -17,42 +17,42 @@ silent() {
 	expect "$output$stderr" ""
 }
 
-# up [OPTION...]: the target runs under the pidfile.
+# up [OPTION...]: starts the target with the pidfile.
 up() {
 	rm -f "$report"
 	start -p "$T/app.pid" "$@"
 }
 
-# app LINE...: makes "app", a shell script that runs these lines, says on fd 5 that it is ready, and lives on.
+# app LINE...: makes "app", a shell script that runs these lines, says on fd 5 that it is ready, and keeps running.
 app() {
 	printf '%s\n' '#!/bin/sh' "$@" 'echo >&5' 'exec 5>&-' 'while :; do sleep 0.02; done' >"$T/bin/app"
 	chmod 755 "$T/bin/app"
 }
 
-# It runs under the pidfile; sets pid.
+# app_up: starts it with the pidfile; sets pid.
 app_up() { daemonize --notify-fd 5 -p "$T/app.pid" app && pid=$(cat "$T/app.pid"); }
 
-# bystander [FILE]: a process of ours that no daemonizer knows; sets other.
+# bystander: starts a process that has nothing to do with daemonize; sets other.
 bystander() {
 	"$T/bin/target" dump "$T/pub/bystander" 3>&- &
 	other=$!
 	wait_until 10 test -e "$T/pub/bystander"
 }
 
-# holder VERB FILE: a process that has a lock on the file, and nothing else to do with it; sets other.
+# holder VERB FILE: starts a process that holds a lock on the file, and has nothing else to do with it; sets other.
 holder() {
 	"$T/bin/target" "$1" "$2" "$T/pub/holder" 3>&- &
 	other=$!
 	wait_until 10 test -e "$T/pub/holder"
 }
 
-# A PID that no system gives.
+# A PID that no system assigns.
 nobody_has=2147483646
 
 # ended_by_kill PID: leaves a pidfile whose lock nobody holds.
 ended_by_kill() { kill -KILL "$1" && wait_until 10 gone "$1"; }
 
-# written FILE TEXT: by another program, a minute ago.
+# written FILE TEXT: as if by another program, a minute ago.
 written() { echo "$2" >"$1" && touch -d '-1 minute' "$1"; }
 
 lives() { expect "$(alive "$1" && echo "$1 lives")" "$1 lives"; }
@@ -61,21 +61,21 @@ there_is_no_pidfile() { [ ! -e "$T/app.pid" ]; }
 
 # ---- --status ----
 
-@test "--status of a running daemon is 0 and names its PID" {
+@test "--status exits 0 for a running daemon and prints its PID" {
 	up
 	status_is 0 "running (pid $pid)"
 }
 
-@test "--status without a pidfile is 3" { status_is 3 "not running"; }
+@test "--status exits 3 without a pidfile" { status_is 3 "not running"; }
 
-@test "--status of a daemon that was killed is 1" {
+@test "--status exits 1 if the daemon was killed" {
 	up
 	ended_by_kill "$pid"
 	status_is 1 "not running, stale pidfile"
 	expect "$(cat "$T/app.pid")" "$pid"
 }
 
-@test "--status of a daemon that has ended by itself is 1" {
+@test "--status exits 1 if the daemon exited by itself" {
 	app 'trap exit TERM'
 	app_up
 	kill "$pid"
@@ -83,7 +83,7 @@ there_is_no_pidfile() { [ ! -e "$T/app.pid" ]; }
 	status_is 1 "not running, stale pidfile"
 }
 
-@test "--status of a pidfile that says nothing is 1" {
+@test "--status exits 1 for a pidfile that cannot name a daemon" {
 	for text in '' 0 1 -5 x $nobody_has 99999999999999999999 $'\n\n'; do
 		written "$T/app.pid" "$text"
 		status_is 1 "not running, stale pidfile"
@@ -102,7 +102,7 @@ there_is_no_pidfile() { [ ! -e "$T/app.pid" ]; }
 # unknown PATTERN: --status cannot tell, and says why on stderr.
 unknown() { fails 4 "daemonize: $1" "${@:2}" daemonize --status -p "$T/app.pid"; }
 
-@test "--status of what cannot be a pidfile is 4" {
+@test "--status exits 4 for what cannot be a pidfile" {
 	ln -s "$report" "$T/app.pid"
 	unknown "cannot use pidfile '$T/app.pid': it is a symbolic link"
 	rm "$T/app.pid" && mkdir "$T/app.pid"
@@ -113,12 +113,12 @@ unknown() { fails 4 "daemonize: $1" "${@:2}" daemonize --status -p "$T/app.pid";
 	unknown "cannot use pidfile '$T/app.pid': it has another hard link"
 }
 
-@test "--status of a pidfile below a file is 4" {
+@test "--status exits 4 for a pidfile below a file" {
 	fails 4 "daemonize: cannot open pidfile 'bin/target/app.pid': Not a directory" \
 		daemonize --status -p bin/target/app.pid
 }
 
-@test "--status of a pidfile that may not be read is 4" {
+@test "--status exits 4 if it may not read the pidfile" {
 	need_root
 	up
 	chmod 600 "$T/app.pid"
@@ -134,7 +134,7 @@ unknown() { fails 4 "daemonize: $1" "${@:2}" daemonize --status -p "$T/app.pid";
 	expect "$(stat -c '%i %s %a %u %Y %Z' "$T/app.pid")" "$before"
 }
 
-@test "--status answers nobody about root's daemon" {
+@test "user nobody can ask for the --status of root's daemon" {
 	up
 	run -0 --separate-stderr as_nobody daemonize --status -p "$T/app.pid"
 	expect "$output$stderr" "running (pid $pid)"
@@ -143,7 +143,7 @@ unknown() { fails 4 "daemonize: $1" "${@:2}" daemonize --status -p "$T/app.pid";
 	expect "$output$stderr" "not running, stale pidfile"
 }
 
-@test "--status answers root about nobody's daemon" {
+@test "root can ask for the --status of nobody's daemon" {
 	need_root
 	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
 	reported "$report"
@@ -151,7 +151,7 @@ unknown() { fails 4 "daemonize: $1" "${@:2}" daemonize --status -p "$T/app.pid";
 	expect "$output" "running (pid $pid)"
 }
 
-@test "--status of several files begins each line with its file, and exits with the worst" {
+@test "--status of several pidfiles begins each line with its pidfile, and exits with the worst status" {
 	up
 	written "$T/stale.pid" $nobody_has
 	run -3 --separate-stderr daemonize --status -p "$T/app.pid" -p "$T/stale.pid" -p "$T/none.pid"
@@ -169,7 +169,7 @@ $T/none.pid: not running"
 }
 
 # bats test_tags=needs:native,needs:proc
-@test "--status -v tells the user, since when, for how long, and the command line" {
+@test "--status -v shows the user, the start time, the age and the command line" {
 	up
 	status_is 0 "running (pid $pid), user $(id -un), since $(date +%Y)-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9] ([0-9]* s), command: target dump $report" -v
 	since=${output#*since } since=${since%% (*}
@@ -178,7 +178,7 @@ $T/none.pid: not running"
 }
 
 # bats test_tags=needs:native,needs:proc
-@test "--status -v tells the user that -u has made of root's daemon, also to nobody" {
+@test "--status -v shows the user that root chose with -u, even to user nobody" {
 	need_root
 	up -u nobody
 	status_is 0 "running (pid $pid), user nobody, since *, command: target dump $report" -v
@@ -187,7 +187,7 @@ $T/none.pid: not running"
 }
 
 # bats test_tags=needs:native,needs:proc
-@test "--status -v shows no control characters of a command line, and is one line" {
+@test "--status -v replaces control characters in the command line, and prints one line" {
 	daemonize -p "$T/app.pid" target dump "$report" $'a\nb' $'\E[2J' '' last
 	reported "$report"
 	status_is 0 "running (pid $pid), *command: target dump $report a?b*last" -v
@@ -195,7 +195,7 @@ $T/none.pid: not running"
 	[[ $output != *$'\E'* ]]
 }
 
-@test "--status takes the options of a start besides, so that a script can keep them in a variable" {
+@test "--status and --stop accept the options of a start, so that a script can keep them in a variable" {
 	options=(-p "$T/app.pid" -u "$(id -un)" -O "$T/app.log" -c "$T" -s 5 --ok-if-running)
 	silent daemonize "${options[@]}" -s 0.1 target dump "$report"
 	reported "$report"
@@ -204,18 +204,18 @@ $T/none.pid: not running"
 	run -3 daemonize --status "${options[@]}"
 }
 
-@test "--status into a full device is no success" {
+@test "--status fails when its output device is full" {
 	[ -e /dev/full ] || skip "needs /dev/full"
 	up
 	run -4 sh -c 'daemonize --status -p "$1" >/dev/full' sh "$T/app.pid"
 }
 
-@test "--status shows no control characters of a name" {
+@test "--status replaces control characters in a pidfile's name" {
 	run -3 daemonize --status -p $'a\e[31m' -p b
 	expect "$output" $'a\\?\\[31m: not running\nb: not running'
 }
 
-@test "--status of a daemon that waits to be ready is running" {
+@test "--status counts a daemon that is not ready yet as running" {
 	"$T/bin/daemonize" --notify -p "$T/app.pid" target dump "$report" 2>/dev/null &
 	launcher=$!
 	reported "$report"
@@ -233,8 +233,8 @@ $T/none.pid: not running"
 	status_is 1 "not running, stale pidfile"
 }
 
-# Without the lock, the number in the file must be one that may not be signalled, but lives.
-@test "--status answers nobody about root's daemon that has closed all its fds" {
+# Without the lock there is only the PID in the file: of a process that lives, but may not be signalled.
+@test "user nobody can ask for the --status of root's daemon that has closed all its fds" {
 	need_root
 	daemonize -p "$T/app.pid" target closeall "$report"
 	reported "$report"
@@ -242,7 +242,7 @@ $T/none.pid: not running"
 	expect "$output$stderr" "running (pid $pid)"
 }
 
-@test "--status is right about a process with a name like the kernel's word for a zombie" {
+@test "--status does not take a process named 'x) Z' for a zombie" {
 	cp "$T/bin/target" "$T/bin/x) Z"
 	'x) Z' dump "$report" 3>&- &
 	reported "$report"
@@ -256,7 +256,7 @@ $T/none.pid: not running"
 	status_is 0 "running (pid $pid)"
 }
 
-@test "--stop ends a daemon that waits to be ready, and its start has failed" {
+@test "--stop terminates a daemon that is not ready yet, and its start fails" {
 	"$T/bin/daemonize" --notify -p "$T/app.pid" target dump "$report" 2>"$T/stderr" &
 	launcher=$!
 	reported "$report"
@@ -291,20 +291,20 @@ $T/none.pid: not running"
 }
 heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 
-@test "--signal can end the daemon by any signal" {
+@test "--signal KILL kills the daemon, and its pidfile stays" {
 	up
 	silent daemonize --signal KILL -p "$T/app.pid"
 	wait_until 10 gone "$pid"
 	status_is 1 "not running, stale pidfile"
 }
 
-@test "--signal -v tells what it has done" {
+@test "--signal -v says what it did" {
 	up
 	run -0 --separate-stderr daemonize -v --signal CONT -p "$T/app.pid"
 	expect "$output$stderr" "daemonize: sent signal 18 (CONT) to pid $pid"
 }
 
-@test "--signal to one that does not run is 1" {
+@test "--signal exits 1 if the daemon is not running" {
 	fails 1 "daemonize: *'$T/app.pid'*not running" daemonize --signal HUP -p "$T/app.pid"
 	up
 	ended_by_kill "$pid"
@@ -312,7 +312,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	[ -e "$T/app.pid" ]
 }
 
-@test "--signal reaches all that run of several, and is 1 if one does not" {
+@test "--signal reaches every daemon that runs, and exits 1 if one does not" {
 	app 'trap "echo HUP >>$DAEMONIZE_TEST/pub/$ID" HUP'
 	for id in a b; do
 		daemonize --notify-fd 5 -E ID=$id -p "$T/$id.pid" app
@@ -322,20 +322,20 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	wait_until 10 test -s "$T/pub/a" -a -s "$T/pub/b"
 }
 
-@test "--signal of a number that is none is a usage error" {
+@test "--signal with an invalid signal is a usage error" {
 	for name in NOSUCH 0 -1 65 '' SIG RTMAX+1; do
 		run -2 daemonize --signal "$name" -p "$T/app.pid"
 	done
 }
 
-@test "--signal of a number that libc has for itself is a usage error" {
+@test "--signal with a number that libc reserves for itself is a usage error" {
 	[ "$(uname)" = Linux ] || skip "needs Linux"
 	for number in 32 33; do
 		run -2 daemonize --signal $number -p "$T/app.pid"
 	done
 }
 
-@test "--signal as nobody to root's daemon is 1" {
+@test "--signal by user nobody exits 1 for root's daemon" {
 	need_root
 	up
 	fails 1 "daemonize: cannot signal pid $pid: Operation not permitted" \
@@ -343,7 +343,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	lives "$pid"
 }
 
-@test "--signal reaches a daemon that has closed all its fds, by its number" {
+@test "--signal reaches a daemon that has closed all its fds by the PID in its pidfile" {
 	daemonize -p "$T/app.pid" target closeall "$report"
 	reported "$report"
 	silent daemonize --signal KILL -p "$T/app.pid"
@@ -352,7 +352,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 
 # ---- --stop ----
 
-@test "--stop ends the daemon, and removes its pidfile" {
+@test "--stop terminates the daemon, and removes its pidfile" {
 	up
 	silent daemonize --stop -p "$T/app.pid"
 	gone "$pid"
@@ -360,7 +360,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	status_is 3 "not running"
 }
 
-@test "--stop sends TERM, and waits until the daemon has ended" {
+@test "--stop sends TERM, and waits until the daemon has exited" {
 	app 'trap "sleep 0.5; echo done >$DAEMONIZE_TEST/pub/done; exit" TERM'
 	app_up
 	silent daemonize --stop -p "$T/app.pid"
@@ -369,29 +369,29 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	there_is_no_pidfile
 }
 
-@test "--stop -v tells what it has done" {
+@test "--stop -v says what it did" {
 	up
 	run -0 --separate-stderr daemonize -v --stop -p "$T/app.pid"
 	expect "$output$stderr" "daemonize: sent signal 15 (TERM) to pid $pid*"
 }
 
-@test "--stop of one that does not run is 0" {
+@test "--stop exits 0 if the daemon is not running" {
 	silent daemonize --stop -p "$T/app.pid"
 }
 
-@test "--stop of one that was killed is 0, and removes its pidfile" {
+@test "--stop exits 0 if the daemon was killed, and removes its pidfile" {
 	up
 	ended_by_kill "$pid"
 	silent daemonize --stop -p "$T/app.pid"
 	there_is_no_pidfile
 }
 
-@test "--stop of a file that says nothing is 0" {
+@test "--stop exits 0 for a pidfile that holds garbage" {
 	written "$T/app.pid" garbage
 	silent daemonize --stop -p "$T/app.pid"
 }
 
-@test "--stop of a daemon that ignores TERM is 124, and everything stays as it is" {
+@test "--stop exits 124 if the daemon ignores TERM, and changes nothing" {
 	up --ignore-signal TERM
 	fails 124 "daemonize: gave up waiting: still running (pid $pid) after [0-9].[0-9][0-9] s" \
 		daemonize --stop -t 0.3 -p "$T/app.pid"
@@ -400,7 +400,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	status_is 0 "running (pid $pid)"
 }
 
-@test "--stop does not kill by itself" {
+@test "--stop does not send KILL without --kill-after" {
 	app 'trap "echo TERM >$DAEMONIZE_TEST/pub/heard" TERM'
 	app_up
 	fails 124 "*" daemonize --stop -t 0.3 -p "$T/app.pid"
@@ -415,7 +415,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	there_is_no_pidfile
 }
 
-@test "--stop --kill-after does not kill a daemon that goes" {
+@test "--stop --kill-after does not kill a daemon that exits in time" {
 	app 'trap "sleep 0.5; echo done >$DAEMONIZE_TEST/pub/done; exit" TERM'
 	app_up
 	silent daemonize --stop --kill-after 20 -p "$T/app.pid"
@@ -428,7 +428,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	gone "$pid"
 }
 
-@test "--stop --kill-after ends a stopped process" {
+@test "--stop --kill-after ends a daemon that is suspended by SIGSTOP" {
 	up
 	kill -STOP "$pid"
 	silent daemonize --stop --kill-after 0.3 -p "$T/app.pid"
@@ -437,7 +437,7 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 
 is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 
-@test "--stop ends a daemon that is stopped" {
+@test "--stop terminates a daemon that is suspended by SIGSTOP" {
 	app 'trap "echo TERM >$DAEMONIZE_TEST/pub/told; exit" TERM'
 	app_up
 	kill -STOP "$pid"
@@ -447,7 +447,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	gone "$pid"
 }
 
-@test "--signal TERM leaves a daemon that is stopped as it is" {
+@test "--signal TERM does not resume a daemon that is suspended by SIGSTOP" {
 	up
 	kill -STOP "$pid"
 	wait_until 10 is_stopped "$pid"
@@ -471,7 +471,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	there_is_no_pidfile
 }
 
-@test "--stop ends several side by side: each may wait for the others" {
+@test "--stop terminates several daemons in parallel: each may wait for the others" {
 	app 'trap ": >$DAEMONIZE_TEST/pub/told.\$\$
 		while [ \$(ls $DAEMONIZE_TEST/pub | wc -l) -lt 3 ]; do sleep 0.02; done; exit" TERM'
 	for id in a b c; do
@@ -482,7 +482,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	nothing_runs
 }
 
-@test "--stop of several that fare differently ends those that can be ended, and exits with the worst" {
+@test "--stop of several daemons terminates those it can, and exits with the worst status" {
 	up
 	daemonize --ignore-signal TERM -p "$T/deaf.pid" target dump "$T/pub/deaf"
 	reported "$T/pub/deaf"
@@ -496,13 +496,13 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	expect "$(ours)" "$pid"
 }
 
-@test "--stop of the same file twice is one stop" {
+@test "--stop accepts the same pidfile twice" {
 	up
 	silent daemonize --stop -p "$T/app.pid" -p "$T/app.pid"
 	there_is_no_pidfile
 }
 
-@test "--status and --stop take more pidfiles than fds are allowed" {
+@test "--status and --stop take more pidfiles than the limit on fds allows" {
 	files=()
 	for number in {1..40}; do
 		echo $nobody_has >"$number.pid"
@@ -517,7 +517,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	nothing_runs
 }
 
-@test "--stop waits for each of several, in whatever order they end" {
+@test "--stop waits for each of several daemons, in whatever order they exit" {
 	app 'trap "sleep 0.5; echo done >$DAEMONIZE_TEST/pub/done; exit" TERM'
 	daemonize --notify-fd 5 -p slow.pid app
 	up
@@ -526,7 +526,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	nothing_runs
 }
 
-@test "one daemon under two names is told once" {
+@test "a daemon whose pidfile is given under two names is signalled once" {
 	up
 	run -0 daemonize -v --signal CONT -p app.pid -p ./app.pid -p "$T/app.pid"
 	expect "$(grep -c 'sent signal' <<<"$output")" 1
@@ -535,7 +535,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	there_is_no_pidfile
 }
 
-@test "--signal and --stop reach more daemons than the soft limit on fds" {
+@test "--signal and --stop reach more daemons than the soft limit on fds allows" {
 	files=()
 	for number in {1..20}; do
 		daemonize -p "$number.pid" sleep 600
@@ -547,7 +547,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	nothing_runs
 }
 
-@test "--stop leaves a file alone that is not a pidfile to the letter, and whatever its text begins with" {
+@test "--stop touches neither a file nor a process unless the file's text is exactly a PID" {
 	bystander
 	for text in key=value '' '\n' "$other reasons" "$other reasons\n" " $nobody_has\n" "$nobody_has\n\n" \
 		"$nobody_has\nmore\n" "-$nobody_has\n" "00000000000000000000$nobody_has\nmore"; do
@@ -563,7 +563,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	done
 }
 
-@test "a text that begins with the number of a process is no pidfile of it" {
+@test "a file whose text merely begins with a process's PID does not name that process" {
 	bystander
 	echo "$other reasons" >"$T/app.pid"
 	status_is 1 "not running, stale pidfile"
@@ -571,7 +571,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	lives "$other"
 }
 
-@test "--status of several says it of one whose path is as long as can be" {
+@test "--status of several pidfiles prints the longest possible path in full" {
 	long=$(printf 'a/%.0s' {1..2046})xx
 	expect "${#long}" 4094
 	run -3 daemonize --status -p "$long" -p app.pid
@@ -599,7 +599,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	there_is_no_pidfile
 }
 
-@test "--stop as nobody of root's daemon is 1, and everything stays as it is" {
+@test "--stop by user nobody exits 1 for root's daemon, and changes nothing" {
 	need_root
 	up
 	fails 1 "daemonize: cannot signal pid $pid: Operation not permitted" as_nobody daemonize --stop -p "$T/app.pid"
@@ -607,14 +607,14 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	status_is 0 "running (pid $pid)"
 }
 
-@test "--stop by its own user of a daemon that root has started for it" {
+@test "a user can --stop a daemon that root has started for that user" {
 	need_root
 	up -u nobody
 	silent as_nobody daemonize --stop -p "$T/app.pid"
 	gone "$pid"
 }
 
-@test "--stop by its own user, by its number, of a daemon that root has started for it" {
+@test "a user can --stop a daemon that root has started for that user, by its PID alone" {
 	need_root
 	daemonize -u nobody -p "$T/app.pid" target closeall "$T/pub/report"
 	reported "$T/pub/report"
@@ -623,7 +623,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--stop by root of an ordinary user's daemon" {
+@test "root can --stop an ordinary user's daemon" {
 	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
 	reported "$report"
 	silent daemonize --stop -p "$T/nobody/app.pid"
@@ -631,7 +631,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	[ ! -e "$T/nobody/app.pid" ]
 }
 
-@test "--stop by an ordinary user of its own daemon" {
+@test "an ordinary user can --stop its own daemon" {
 	as_nobody daemonize -p "$T/nobody/app.pid" target dump "$report"
 	reported "$report"
 	silent as_nobody daemonize --stop -p "$T/nobody/app.pid"
@@ -639,7 +639,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	[ ! -e "$T/nobody/app.pid" ]
 }
 
-@test "--stop of a daemon that has closed all its fds, by its number" {
+@test "--stop finds a daemon that has closed all its fds by the PID in its pidfile" {
 	daemonize -p "$T/app.pid" target closeall "$report"
 	reported "$report"
 	silent daemonize --stop -p "$T/app.pid"
@@ -647,7 +647,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	there_is_no_pidfile
 }
 
-@test "--stop of a daemon that has opened and closed its own pidfile, by its number" {
+@test "--stop finds a daemon that has opened and closed its own pidfile by the PID in it" {
 	daemonize -p "$T/app.pid" target openclose "$T/app.pid" "$report"
 	reported "$report"
 	silent daemonize --stop -p "$T/app.pid"
@@ -655,7 +655,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	there_is_no_pidfile
 }
 
-@test "--stop of one that cannot be told is 1" {
+@test "--stop exits 1 for a symbolic link, and leaves it alone" {
 	ln -s "$report" "$T/app.pid"
 	fails 1 "daemonize: cannot use pidfile '$T/app.pid': it is a symbolic link" daemonize --stop -p "$T/app.pid"
 	[ -L "$T/app.pid" ]
@@ -680,7 +680,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	silent daemonize --stop -p "$T/app.pid"
 }
 
-@test "a process whose first thread has ended runs as long as another one does" {
+@test "a daemon whose first thread has exited counts as running as long as another thread runs" {
 	daemonize -p "$T/app.pid" target leaderless "$report"
 	reported "$report"
 	wait_until 10 grep -q '^State:.*Z' "/proc/$pid/status"
@@ -693,7 +693,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 
 # ---- --stop --signal: by another signal ----
 
-@test "--stop --signal sends that signal in place of TERM, and waits for the end" {
+@test "--stop --signal sends that signal instead of TERM, and waits until the daemon has exited" {
 	app 'trap "echo TERM >>$DAEMONIZE_TEST/pub/told; exit" TERM' \
 		'trap "sleep 0.5; echo QUIT >>$DAEMONIZE_TEST/pub/told; exit" QUIT'
 	for options in '--stop --signal QUIT' '--signal SIGQUIT --stop' '--signal HUP --stop --signal=3'; do
@@ -707,13 +707,13 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	done
 }
 
-@test "--stop --signal -v tells which signal it has sent" {
+@test "--stop --signal -v says which signal it sent" {
 	up
 	run -0 --separate-stderr daemonize -v --stop --signal INT -p "$T/app.pid"
 	expect "$output$stderr" "daemonize: sent signal 2 (INT) to pid $pid"
 }
 
-@test "--stop --signal of one that ignores that signal is 124, and --kill-after kills it" {
+@test "--stop --signal exits 124 if the daemon ignores that signal, and --kill-after kills it" {
 	up --ignore-signal USR1
 	fails 124 "daemonize: gave up waiting: still running (pid $pid) after *" \
 		daemonize --stop --signal USR1 -t 0.3 -p "$T/app.pid"
@@ -723,7 +723,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	there_is_no_pidfile
 }
 
-@test "--stop --signal ends a daemon that is stopped" {
+@test "--stop --signal terminates a daemon that is suspended by SIGSTOP" {
 	app 'trap "echo QUIT >$DAEMONIZE_TEST/pub/told; exit" QUIT'
 	app_up
 	kill -STOP "$pid"
@@ -733,7 +733,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	gone "$pid"
 }
 
-@test "--stop --signal 0 sends nothing, not even to a stopped one, and waits for the end" {
+@test "--stop --signal 0 sends nothing, not even CONT, and waits until the daemon has exited" {
 	app 'trap "echo CONT >$DAEMONIZE_TEST/pub/told" CONT'
 	app_up
 	fails 124 "daemonize: gave up waiting: still running (pid $pid) after *" \
@@ -747,14 +747,14 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	silent daemonize --stop --signal 0 -p "$T/app.pid"
 }
 
-@test "--stop --signal 0 --kill-after kills what has not ended" {
+@test "--stop --signal 0 --kill-after kills a daemon that has not exited in time" {
 	up
 	silent daemonize --stop --signal 0 --kill-after 0.3 -p "$T/app.pid"
 	gone "$pid"
 	there_is_no_pidfile
 }
 
-@test "--stop --signal of a number that is none is a usage error, and so is --signal 0 alone" {
+@test "--stop --signal with an invalid signal is a usage error, and so is --signal 0 without --stop" {
 	up
 	for name in NOSUCH -1 65; do
 		wrong "unknown signal '$name'." --stop --signal "$name" -p "$T/app.pid"
@@ -765,7 +765,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 
 # ---- More pidfiles ----
 
-# up_as NAME...: each runs under its own pidfile, in run.
+# up_as NAME...: starts each with its own pidfile, in run.
 up_as() {
 	mkdir run
 	for name; do
@@ -774,7 +774,7 @@ up_as() {
 	done
 }
 
-@test "what follows the options of --status, --stop and --signal are more pidfiles" {
+@test "arguments after the options of --status, --stop and --signal are more pidfiles" {
 	up_as a b c
 	run -0 --separate-stderr daemonize --status -p run/*.pid
 	expect "$output$stderr" "run/a.pid: running (pid $(cat run/a.pid))
@@ -809,13 +809,13 @@ run/c.pid: running (pid $(cat run/c.pid))"
 	expect "$output" "running (pid $pid)"
 }
 
-@test "of a start, what follows the options is no pidfile, and a second -p is a usage error" {
+@test "a start takes no pidfiles after its options, and a second -p is a usage error" {
 	wrong "a daemon has one pidfile, not 'a.pid' and 'b.pid'." -p a.pid -p b.pid true
 	run -127 daemonize -p a.pid b.pid
 	expect "$(ls ./*.pid 2>/dev/null)" ""
 }
 
-# ---- Whom they never signal ----
+# ---- What they never signal ----
 
 # spared STATUS PATTERN: neither --stop nor --signal touches the bystander, and they say so.
 spared() {
@@ -825,7 +825,7 @@ spared() {
 }
 
 # bats test_tags=needs:proc
-@test "who got the number of a daemon that is dead is not signalled" {
+@test "a process that a dead daemon's pidfile has come to name is not signalled" {
 	bystander
 	up
 	ended_by_kill "$pid"
@@ -838,7 +838,7 @@ spared() {
 }
 
 # bats test_tags=needs:proc
-@test "a stranger's number in the pidfile of a running daemon is not signalled, the daemon is" {
+@test "if a running daemon's pidfile names another process, only the daemon is signalled" {
 	bystander
 	up
 	echo "$other" >"$T/app.pid"
@@ -857,7 +857,7 @@ spared() {
 	gone "$pid"
 }
 
-@test "a pidfile that others can write is not believed without its lock" {
+@test "a pidfile that others can write is not trusted without its lock" {
 	bystander
 	for mode in 664 646 666; do
 		echo "$other" >"$T/app.pid"
@@ -866,7 +866,7 @@ spared() {
 	done
 }
 
-@test "a pidfile of another user is not believed without its lock" {
+@test "a pidfile of another user is not trusted without its lock" {
 	need_root
 	bystander
 	echo "$other" >"$T/app.pid"
@@ -874,7 +874,7 @@ spared() {
 	spared 1 "daemonize: cannot signal pid $other: '$T/app.pid' cannot be trusted*"
 }
 
-@test "a pidfile with a time in the future is not believed without its lock" {
+@test "a pidfile with a time in the future is not trusted without its lock" {
 	bystander
 	for time in '+10 minutes' '2400-01-01'; do
 		echo "$other" >"$T/app.pid"
@@ -886,7 +886,7 @@ spared() {
 }
 
 # bats test_tags=needs:proc
-@test "a pidfile with a time in the future is believed with its lock" {
+@test "a pidfile with a time in the future is trusted with its lock" {
 	up
 	touch -d '+10 minutes' "$T/app.pid"
 	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" true
@@ -895,8 +895,8 @@ spared() {
 	gone "$pid"
 }
 
-# Such a lock is an open file's, and so has no PID: fcntl_locking(2), "Open file description locks".
-@test "a lock that no process has to itself is nobody's who could be signalled" {
+# Such a lock belongs to an open file, and so has no PID: fcntl_locking(2), "Open file description locks".
+@test "--signal refuses if the lock belongs to an open file description, and so to no process" {
 	need python3
 	written "$T/app.pid" $nobody_has
 	exec 7<app.pid
@@ -910,7 +910,7 @@ spared() {
 }
 
 # bats test_tags=needs:native,needs:proc
-@test "what the kernel says is a thread of its own is nobody's daemon" {
+@test "a process that the kernel calls a kernel thread does not count as a daemon" {
 	need_root
 	need unshare
 	bystander
@@ -927,7 +927,7 @@ spared() {
 }
 
 # bats test_tags=needs:proc
-@test "a thread of the kernel's is nobody's daemon" {
+@test "a kernel thread does not count as a daemon" {
 	kernel=$(grep -lE '^[0-9]+ \(.*\) . 2 0 0 0' /proc/[0-9]*/stat | head -n 1 | cut -d/ -f3)
 	[ -n "$kernel" ] || skip "needs to see the kernel's threads"
 	written "$T/app.pid" "$kernel"
@@ -937,20 +937,20 @@ spared() {
 	there_is_no_pidfile
 }
 
-@test "who holds the write lock of the pidfile is not signalled" {
+@test "a process that takes the write lock of a dead daemon's pidfile is not signalled" {
 	up
 	ended_by_kill "$pid"
 	holder lock "$T/app.pid"
 	spared 1 "daemonize: cannot signal the daemon of '$T/app.pid': pid $other holds the lock but is not a daemonize daemon"
 }
 
-@test "who holds the write lock and has its number in the file is not signalled" {
+@test "a process that has the write lock and its own PID in the pidfile is not signalled" {
 	holder lock "$T/app.pid"
 	echo "$other" >"$T/app.pid"
 	spared 1 "daemonize: cannot signal the daemon of '$T/app.pid': pid $other holds the lock but is not a daemonize daemon"
 }
 
-# as_stranger FUNCTION...: what this starts with "target" belongs to nobody.
+# as_stranger FUNCTION...: what this starts with "target" belongs to user nobody.
 as_stranger() {
 	mv "$T/bin/target" "$T/bin/real-target"
 	printf '#!/bin/sh\nexec setpriv --reuid=nobody --regid=%s --clear-groups %s/bin/real-target "$@"\n' \
@@ -960,7 +960,7 @@ as_stranger() {
 	mv "$T/bin/real-target" "$T/bin/target"
 }
 
-@test "a stranger who takes a read lock on the pidfile of a dead daemon is not signalled" {
+@test "another user's process that takes a read lock on a dead daemon's pidfile is not signalled" {
 	need_root
 	up
 	ended_by_kill "$pid"
@@ -969,7 +969,7 @@ as_stranger() {
 }
 
 # bats test_tags=needs:proc
-@test "a stranger who takes a read lock beside the daemon's is not signalled, the daemon is" {
+@test "another user's process that takes a read lock beside the daemon's is not signalled, but the daemon is" {
 	need_root
 	up
 	as_stranger holder readlock "$T/app.pid"
@@ -980,7 +980,7 @@ as_stranger() {
 	lives "$other"
 }
 
-@test "a stranger's pidfile, locked by the stranger, cannot name one of root's processes" {
+@test "a pidfile that another user owns and locks cannot get root's processes killed" {
 	need_root
 	bystander
 	victim=$other
@@ -996,7 +996,7 @@ as_stranger() {
 	lives "$victim"
 }
 
-# ---- Recycled PIDs, in a namespace where they can be had to order ----
+# ---- Recycled PIDs, in a namespace where they can be made to order ----
 
 # in_namespace LINE...: bash runs these lines as the first process of a PID namespace.
 in_namespace() {
@@ -1009,8 +1009,8 @@ in_namespace() {
 		$(printf '%s\n' "$@")" 3>&-
 }
 
-# recycle PID [COMMAND...]: a process, of the target or of a command that has it report to the same file, gets the
-# number of a dead one; sets other.
+# recycle PID [COMMAND...]: the target, or a command that has it report to the same file, gets the PID of a dead
+# process; sets other.
 recycle() {
 	local number=$1
 
@@ -1027,7 +1027,7 @@ recycle() {
 	wait_until 10 test -e "$T/pub/recycled"
 }
 
-# at_call NUMBER: the only daemonize there is has been halted at the beginning of this system call.
+# at_call NUMBER: the only daemonize that runs is halted at the beginning of this system call.
 at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 
 # bats test_tags=needs:proc
@@ -1042,14 +1042,14 @@ at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 }
 
 # bats test_tags=needs:proc
-@test "the process that got the PID of a killed daemon, which had lost its lock, is not signalled" {
+@test "the process that got the PID of a killed daemon that had lost its lock is not signalled" {
 	in_namespace 'daemonize -p "$T/app.pid" target closeall "$report"' 'reported "$report"' 'ended_by_kill $pid' \
 		'written "$T/app.pid" $pid' 'recycle $pid' 'daemonize --stop --kill-after 0 -p "$T/app.pid"' \
 		'lives $other'
 }
 
 # bats test_tags=needs:proc
-@test "a start over the recycled PID of a dead daemon succeeds" {
+@test "a start succeeds although the dead daemon's PID was recycled" {
 	in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' 'ended_by_kill $pid' \
 		'written "$T/app.pid" $pid' 'recycle $pid' 'daemonize -p "$T/app.pid" target dump "$report.2"' \
 		'lives $other' '[ "$(cat "$T/app.pid")" != $other ]' 'daemonize --stop -p "$T/app.pid"' 'lives $other'
@@ -1057,7 +1057,7 @@ at_call() { grep -q "^$1 " "/proc/$(pidof daemonize)/syscall"; }
 
 # ---- A lock that names a process that does not hold it: a child has it, or another has got its PID ----
 
-# not_its_daemon PID: told by all who are asked to signal it; a start is refused.
+# not_its_daemon PID: --signal, --stop and --status say so, and a start is refused.
 not_its_daemon() {
 	for verb in '--signal KILL' '--stop --kill-after 0 -t 0'; do
 		# shellcheck disable=SC2086 # words
@@ -1073,7 +1073,7 @@ not_its_daemon() {
 }
 
 # bats test_tags=needs:proc
-@test "who is named by a lock that another has is not signalled, nor waited for" {
+@test "a process is neither signalled nor waited for if its child holds the lock that names it" {
 	written "$T/app.pid" $nobody_has
 	holder deedlock "$T/app.pid"
 	not_its_daemon "$other"
@@ -1089,9 +1089,9 @@ not_its_daemon() {
 	lives "$other"
 }
 
-# Such as one on a file system that does not answer. The first look may be opendir's at the directory.
+# As on a file system that does not answer. The first call may be opendir's, on the directory.
 # bats test_tags=needs:proc,needs:native,no-valgrind
-@test "who has the lock is the daemon where one of its files cannot be looked at" {
+@test "the process that the lock names counts as the daemon if one of its fds cannot be examined" {
 	need strace
 	echo $nobody_has >"$T/app.pid"
 	holder deedlock "$T/app.pid"
@@ -1103,7 +1103,7 @@ not_its_daemon() {
 }
 
 # The calls are pidfd_open (434) and pidfd_send_signal (424), on every architecture but Alpha.
-# halted_at CALL NUMBER VERB...: meanwhile the PID changes hands.
+# halted_at CALL NUMBER VERB...: halts it at this call; meanwhile the PID changes hands.
 halted_at() {
 	need_root
 	need strace unshare
@@ -1116,10 +1116,10 @@ halted_at() {
 		'lives $other'
 }
 
-# Its lock, which is not on the first fd that is looked at, cannot be trusted; but a process that has exited
-# holds none. The call is kill(2), by the architectures.
+# Its lock, which is not on the first fd that is examined, cannot be trusted; but a process that has exited
+# holds none. The call is kill(2), whose number depends on the architecture.
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "a daemon that ends before it is found not to be believed has been stopped" {
+@test "a daemon that exits before --stop finds that it cannot be trusted counts as stopped" {
 	need_root
 	need strace unshare
 	run -0 in_namespace 'daemonize -k 10 -p "$T/app.pid" target dump "$report" 10</dev/null' 'reported "$report"' \
@@ -1133,10 +1133,10 @@ halted_at() {
 	there_is_no_pidfile
 }
 
-# The first process of a PID namespace is not done with its exit while one of the others is left: a traced one, which
-# its tracer does not wait for.
+# The first process of a PID namespace cannot finish its exit while another is left: here a traced one, whose
+# tracer does not wait for it.
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "--ok-if-running is not content with a daemon that is exiting" {
+@test "--ok-if-running does not count a daemon that is exiting as running" {
 	need_root
 	need strace unshare
 	unshare --pid --fork sh -c 'target dump "$1" & wait' sh "$report" 3>&- &
@@ -1157,9 +1157,9 @@ halted_at() {
 	reported "$T/pub/second"
 }
 
-# Its file is not locked; it is looked at twice.
+# Its file is not locked; it is examined twice.
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "--ok-if-running is not content with a daemon that ends while it is looked at" {
+@test "--ok-if-running does not count a daemon that exits while it is examined as running" {
 	need_root
 	need strace unshare
 	run -0 in_namespace 'daemonize -p "$T/app.pid" target closeall "$report"' 'reported "$report"' \
@@ -1171,35 +1171,35 @@ halted_at() {
 }
 
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
-@test "--stop cannot hit who gets the PID after it was looked up, before it was pinned" {
+@test "--stop cannot hit a process that gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
 # bats test_tags=needs:native,needs:pidfd,no-valgrind
-@test "--stop cannot hit who gets the PID after it was pinned, before the signal" {
+@test "--stop cannot hit a process that gets the PID after it was pinned, before the signal" {
 	halted_at pidfd_send_signal 424 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
-@test "--signal cannot hit who gets the PID after it was looked up, before it was pinned" {
+@test "--signal cannot hit a process that gets the PID after it was looked up, before it was pinned" {
 	halted_at pidfd_open 434 --signal KILL
 	expect "$output" "*not running
 status 1"
 }
 
 # bats test_tags=needs:native,needs:pidfd,no-valgrind
-@test "--signal cannot hit who gets the PID after it was pinned, before the signal" {
+@test "--signal cannot hit a process that gets the PID after it was pinned, before the signal" {
 	halted_at pidfd_send_signal 424 --signal KILL
 	expect "$output" "*not running
 status 1"
 }
 
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
-@test "-w does not wait for who gets the PID after it was looked up, before it was pinned" {
+@test "-w does not wait for a process that gets the PID after it was looked up, before it was pinned" {
 	need strace
 	run -0 in_namespace 'daemonize -p "$T/app.pid" target dump "$report"' 'reported "$report"' \
 		'written "$T/app.pid" $pid' \
@@ -1210,8 +1210,8 @@ status 1"
 		'ended_by_kill $pid' 'recycle $pid' 'wait $strace' 'lives $other'
 }
 
-# ends_family CALL WHEN NUMBER LINE...: a start gives up, and is halted where it is about to make this call, the
-# one numbered WHEN, for the daemon's child; meanwhile the child's PID changes hands.
+# ends_family CALL WHEN NUMBER: a start gives up, and is halted at the WHENth of these calls, which is about the
+# daemon's child; meanwhile the child's PID changes hands.
 ends_family() {
 	need_root
 	need strace unshare
@@ -1227,17 +1227,17 @@ status 124"
 }
 
 # bats test_tags=needs:native,needs:pidfd,needs:proc,needs:subreaper,no-valgrind
-@test "the end of a failed start cannot hit who gets the PID of one of its processes, before that is pinned" {
-	# The launcher has pinned the daemon, for the wait, and then to tell it to end.
+@test "the cleanup of a failed start cannot hit a process that gets one of its PIDs before it is pinned" {
+	# The launcher has pinned the daemon, to wait for it and then to terminate it.
 	ends_family pidfd_open 3 '434 $(printf 0x%x $pid)'
 }
 
 # bats test_tags=needs:native,needs:pidfd,needs:proc,needs:subreaper,no-valgrind
-@test "the end of a failed start cannot hit who gets the PID of one of its processes, after that was pinned" {
+@test "the cleanup of a failed start cannot hit a process that gets one of its PIDs after it was pinned" {
 	ends_family pidfd_send_signal 2 424
 }
 
-# The app has a child in a session of its own, of whom nothing is left once it has ended, although nobody waits for it.
+# The app has a child in a session of its own, which leaves no zombie although nobody waits for it.
 reaping_app() {
 	need python3
 	printf '%s\n' '#!/usr/bin/env python3' 'import os, signal' 'signal.signal(signal.SIGCHLD, signal.SIG_IGN)' \
@@ -1247,7 +1247,7 @@ reaping_app() {
 	chmod 755 bin/app
 }
 
-# ends_tree CALL WHEN NUMBER: --stop --tree is halted likewise.
+# ends_tree CALL WHEN NUMBER: the same with --stop --tree.
 ends_tree() {
 	need_root
 	need strace unshare
@@ -1261,23 +1261,23 @@ ends_tree() {
 	there_is_no_pidfile
 }
 
-# The daemon has been pinned at first; then both are, for STOP, TERM and CONT.
+# First the daemon is pinned; then both processes are, for STOP, TERM and CONT.
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
-@test "--stop --tree cannot hit who gets the PID of one of its processes, before that is pinned" {
+@test "--stop --tree cannot hit a process that gets one of the tree's PIDs before it is pinned" {
 	ends_tree pidfd_open 3 '434 $(printf 0x%x $pid)'
 	rm -r pub/*
 	ends_tree pidfd_open 5 '434 $(printf 0x%x $pid)'
 }
 
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
-@test "--stop --tree cannot hit who gets the PID of one of its processes, after that was pinned" {
+@test "--stop --tree cannot hit a process that gets one of the tree's PIDs after it was pinned" {
 	ends_tree pidfd_send_signal 3 424
 	rm -r pub/*
 	ends_tree pidfd_send_signal 5 424
 }
 
 # bats test_tags=needs:native,needs:pidfd,needs:proc,no-valgrind
-@test "--stop --tree spares who gets the number of a session that has ended, with its others" {
+@test "--stop --tree spares all processes of a new session that gets the ID of one that is gone" {
 	need_root
 	need strace unshare
 	reaping_app
@@ -1294,9 +1294,9 @@ ends_tree() {
 	expect "$output" "status 0"
 }
 
-# The call is openat(2), or open(2) of musl; the numbers are those of the architectures.
+# The call is openat(2), or open(2) with musl; its number depends on the architecture.
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "--stop --tree spares the child of one whose PID one of its processes gets" {
+@test "--stop --tree spares a stranger's child if a process of the tree gets the PID of the dead stranger" {
 	need_root
 	need strace unshare
 	mkfifo "$T/pub/go"
@@ -1319,7 +1319,7 @@ ends_tree() {
 
 # ---- Other PID namespaces ----
 
-@test "a daemon in another PID namespace is running, and never signalled" {
+@test "a daemon in another PID namespace counts as running, and is never signalled" {
 	need_root
 	need unshare
 	bystander
@@ -1336,11 +1336,11 @@ ends_tree() {
 }
 
 # bats test_tags=needs:native,needs:proc
-@test "a daemon of a PID namespace below ours is stopped by the number that it has here" {
+@test "a daemon in a PID namespace below ours is stopped by the PID that it has in ours" {
 	need_root
 	need unshare
 	bystander
-	# Inside, the daemon has the number that the bystander has here.
+	# Inside, the daemon has the PID that the bystander has here.
 	unshare --pid --fork --mount-proc --kill-child bash -c 'echo $(($1 - 3)) >/proc/sys/kernel/ns_last_pid
 		daemonize -p "$2" target dump "$3"; while [ ! -e "$2.end" ]; do sleep 0.02; done' \
 		sh "$other" "$T/app.pid" "$report" 3>&- &
@@ -1359,7 +1359,7 @@ ends_tree() {
 
 # ---- Without pidfds ----
 
-@test "without pidfds everything says the same" {
+@test "without pidfds everything works the same" {
 	need strace
 	without=(strace -qq -o /dev/null -e "inject=pidfd_open,pidfd_send_signal:error=ENOSYS" "$T/bin/daemonize")
 	app 'trap "sleep 0.3; echo done >$DAEMONIZE_TEST/pub/done; exit" TERM' \
@@ -1383,7 +1383,7 @@ ends_tree() {
 	there_is_no_pidfile
 }
 
-@test "with a pidfd_open but no pidfd_send_signal everything says the same" {
+@test "with pidfd_open but without pidfd_send_signal everything works the same" {
 	need strace
 	without=(strace -qq -o /dev/null -e "inject=pidfd_send_signal:error=ENOSYS" "$T/bin/daemonize")
 	up
@@ -1393,7 +1393,7 @@ ends_tree() {
 	there_is_no_pidfile
 }
 
-@test "with a filter that says EPERM to pidfds, all of them or one, everything says the same" {
+@test "with a filter that returns EPERM for some or all pidfd calls everything works the same" {
 	need strace
 	for calls in pidfd_send_signal pidfd_open pidfd_open,pidfd_send_signal,close_range; do
 		without=(strace -f -qq -o /dev/null -e "inject=$calls:error=EPERM" "$T/bin/daemonize")
@@ -1409,7 +1409,7 @@ ends_tree() {
 	done
 }
 
-@test "with a filter that says EPERM, there is still no permission where there is none" {
+@test "with a filter that returns EPERM, --stop still fails where it has no permission" {
 	need_root
 	need strace
 	up
@@ -1420,13 +1420,13 @@ ends_tree() {
 
 # A call that strace refuses has no number.
 # bats test_tags=needs:native,needs:pidfd,no-valgrind
-@test "--stop cannot hit who gets the PID after it was pinned, before a signal that a filter refuses" {
+@test "--stop cannot hit a process that gets the PID after it was pinned, before a signal that a filter refuses" {
 	halted_at pidfd_send_signal:error=EPERM -1 --stop --kill-after 0
 	expect "$output" "status 0"
 	there_is_no_pidfile
 }
 
-@test "without pidfds a child of the caller, a zombie, counts as stopped" {
+@test "without pidfds a zombie child of the caller counts as stopped" {
 	need strace
 	daemonize -f -p "$T/app.pid" target dump "$report" 3>&- &
 	reported "$report"
@@ -1437,7 +1437,7 @@ ends_tree() {
 
 # ---- Races and loops ----
 
-@test "a stop that races a start ends in a state that --status tells truly" {
+@test "after a stop that raced a start, --status tells the truth" {
 	for round in {1..12}; do
 		"$T/bin/daemonize" -p "$T/app.pid" target dump "$report.$round" 2>/dev/null &
 		starter=$!
@@ -1460,7 +1460,7 @@ is_told_truly() {
 	fi
 }
 
-@test "a restart in a loop always ends with the new one up" {
+@test "every restart in a loop leaves the new daemon up" {
 	up
 	for _ in {1..30}; do
 		old=$pid
@@ -1472,7 +1472,7 @@ is_told_truly() {
 	expect "$(ours)" "$pid"
 }
 
-@test "a restart in a loop of a daemon that has closed all its fds always ends with the new one up" {
+@test "a daemon that has closed all its fds can be started and stopped in a loop" {
 	for _ in {1..10}; do
 		rm -f "$report"
 		daemonize -p "$T/app.pid" target closeall "$report"
@@ -1483,7 +1483,7 @@ is_told_truly() {
 	nothing_runs
 }
 
-@test "status asked in a loop is always one that was true" {
+@test "--status in a loop only ever reports what was true" {
 	(
 		for _ in {1..10}; do
 			"$T/bin/daemonize" -p "$T/app.pid" target dump "$report"
@@ -1521,7 +1521,7 @@ wrong() { fails 2 "daemonize: $1 Try 'daemonize --help'." daemonize "${@:2}"; }
 	lives "$pid"
 }
 
-@test "--stop -t and --kill-after take a number of seconds" {
+@test "--stop -t and --kill-after refuse an invalid number of seconds" {
 	up
 	for seconds in -1 x 5m; do
 		wrong "invalid number of seconds: '$seconds'." --stop -t $seconds -p "$T/app.pid"

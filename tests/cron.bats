@@ -31,7 +31,7 @@ minutes_pass() {
 	wait_until 20 has_been_minutes $(($(minutes) + $1))
 }
 
-# runs [PIDFILE]: one, that of the pidfile; sets pid.
+# runs [PIDFILE]: just one target runs, the pidfile's; sets pid.
 runs() {
 	pid=$(inside daemonize --status -p "${1-/run/app.pid}" | tr -cd 0-9)
 	[ -n "$pid" ] && expect "$(inside pgrep -x target)" "$pid"
@@ -41,7 +41,7 @@ runs_again() { runs && [ "$pid" != "$first" ]; }
 
 has_mail() { grep -q "$1" pub/mail; }
 
-@test "a line of the crontab starts it, lets it run, and starts it again after a crash, without mail" {
+@test "a crontab line starts a daemon, lets it run, and restarts it after a crash, without mail" {
 	run_cron "* * * * * root /usr/local/bin/daemonize --ok-if-running -p /run/app.pid -- /usr/local/bin/target dump $report"
 	wait_until 20 runs && runs
 	first=$pid
@@ -55,7 +55,7 @@ has_mail() { grep -q "$1" pub/mail; }
 	expect "$(cat pub/mail)" ""
 }
 
-@test "cron mails the one line of a start that fails" {
+@test "cron mails the one-line message of a failed start" {
 	run_cron '* * * * * root /usr/local/bin/daemonize --ok-if-running -p /run/app.pid /nosuch/app'
 	wait_until 20 has_mail "^daemonize: cannot find '/nosuch/app'"
 	expect "$(sed '1,/^$/d; /^From:/,$d' pub/mail)" "daemonize: *"
@@ -76,7 +76,7 @@ has_mail() { grep -q "$1" pub/mail; }
 	expect "$(cat pub/mail)" ""
 }
 
-@test "a line with @reboot starts it at boot, not again with cron" {
+@test "an @reboot line starts the daemon at boot, but not when cron restarts" {
 	run_cron "@reboot root /usr/local/bin/daemonize -p /run/app.pid /usr/local/bin/target dump $report"
 	wait_until 20 runs && runs
 	inside kill -KILL "$pid" "$(inside cat /run/crond.pid)"

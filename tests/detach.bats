@@ -30,7 +30,7 @@ promised_state() {
 	END
 }
 
-# In the order of the kernel, which id(1) does not keep.
+# In the kernel's order, which id(1) does not keep.
 target_groups() { awk '/^Groups:/ { $1 = ""; print }' /proc/self/status | tr -s ' ' ',' | sed 's/^,//; s/,$//'; }
 
 is_detached() {
@@ -51,7 +51,7 @@ starts_from() {
 	is_as_promised
 }
 
-@test "a daemon begins in a known state" {
+@test "a daemon starts in a known state" {
 	start
 	is_as_promised
 }
@@ -66,12 +66,12 @@ starts_from() {
 	[ "$(session_of "$pid")" != "$pid" ]
 }
 
-@test "the leader of a daemon's session has ended" {
+@test "the leader of a daemon's session has exited" {
 	start
 	wait_until 5 gone "$(field sid)"
 }
 
-@test "a daemon leads its process group, so that one signal reaches all that it has forked" {
+@test "a daemon leads its process group, so that one signal reaches all its children" {
 	daemonize -p app.pid sh -c 'sleep 60 & sleep 60 & wait'
 	wait_until 10 runs 3
 	kill -TERM -- "-$(cat app.pid)"
@@ -96,7 +96,7 @@ runs() {
 	expect "$(field acquires_tty)" no
 }
 
-@test "the report of the tests can tell that a session leader acquires a terminal" {
+@test "the target's report shows it when a session leader acquires a terminal" {
 	caller=(setsid --wait)
 	start -f &
 	own $!
@@ -104,22 +104,22 @@ runs() {
 	expect "$(field acquires_tty)" yes
 }
 
-@test "a daemon has the parent that any orphan has" {
+@test "a daemon has the same parent as any orphan" {
 	start
 	orphan=$(sh -c 'sleep 60 >/dev/null 2>&1 3>&- & echo $!')
 	expect "$(parent_of "$pid")" "$(parent_of "$orphan")"
 }
 
-@test "a start does not wait for the end of its daemon" {
+@test "a start does not wait for its daemon to exit" {
 	timeout -s KILL 10 daemonize sleep 600
 }
 
-@test "the caller gets back one process, the daemon" {
+@test "a start leaves one process, the daemon" {
 	start
 	expect "$(ours)" "$pid"
 }
 
-@test "a daemon outlives the hang-up of its caller's terminal" {
+@test "a daemon survives the hangup of its caller's terminal" {
 	from --ctty
 	start
 	alive "$pid"
@@ -158,7 +158,7 @@ runs() {
 	expect "$(field cwd)" "$T/here"
 }
 
-@test "-c refuses a directory that is not there, and names it" {
+@test "-c refuses a directory that does not exist, and names it" {
 	fails 1 "daemonize: *'*$T/nosuch'*: No such file or directory" daemonize -c "$T/nosuch" target dump "$report"
 	nothing_runs
 }
@@ -220,22 +220,22 @@ runs() {
 	done
 }
 
-@test "a failure is told by the exit status though fds 0, 1 and 2 are closed, and no file is hit" {
+@test "with fds 0, 1 and 2 closed the exit status reports a failure, and no file gets the message" {
 	run -127 target with --close 0,1,2 -- daemonize -o "$T/log.txt" -p "$T/app.pid" nosuch-command
 	[ ! -s "$T/log.txt" ]
 	[ ! -e "$T/app.pid" ]
 }
 
-@test "a caller that ignores SIGCHLD is told the truth about a failure" {
+@test "a caller that ignores SIGCHLD learns why a start failed" {
 	fails 127 "daemonize: *'nosuch-command'*" target with --ignore CHLD -- daemonize nosuch-command
 }
 
-@test "a caller that ignores SIGCHLD is told how the daemon died" {
+@test "a caller that ignores SIGCHLD learns how the daemon died" {
 	fails 4 "daemonize: target $(known 'exited with status 7') after *" target with --ignore CHLD -- daemonize -s 5 target exit 7
 }
 
 # bats test_tags=needs:native,needs:subreaper,no-valgrind
-@test "a caller that ignores SIGCHLD is told that the daemon was killed before it was executed" {
+@test "a caller that ignores SIGCHLD learns that the daemon was killed before it was executed" {
 	need strace
 	fails 1 "daemonize: cannot start 'target': killed by signal 9 before it was executed" \
 		strace -f -qq -o /dev/null -e inject=chdir:signal=KILL \
@@ -252,7 +252,7 @@ runs() {
 	[ "$(field sid)" != "$(field pid)" ]
 }
 
-@test "a caller whose children are in another PID namespace is told that it cannot start there" {
+@test "a caller whose children are in another PID namespace cannot start a daemon, and learns why" {
 	need_root
 	need unshare
 	fails 1 "daemonize: cannot fork: children are in another PID namespace; unshare(1) needs --fork" \
@@ -262,12 +262,12 @@ runs() {
 }
 
 # bats test_tags=needs:native
-@test "a caller in a PID namespace with the /proc of another is told that its daemon runs" {
+@test "a start succeeds in a PID namespace with the /proc of another" {
 	need_root
 	need unshare
 	(while :; do sleep 0.1; done) 3>&- &
 	own $!
-	# Inside, the daemon's number is that of a process out here that has never called exec.
+	# Inside, the daemon gets the PID of a process out here that has never called exec.
 	run -0 timeout -s KILL 10 unshare --pid --fork --kill-child bash -c 'echo $(($1 - 3)) >/proc/sys/kernel/ns_last_pid
 		daemonize -P sleep 600; exit $?' sh $!
 	expect "$output" $!
@@ -351,12 +351,12 @@ has_parent() { expect "$(parent_of "$1")" "$2"; }
 	expect "$(state | grep ^fd)" "$(promised_state | grep ^fd)"
 }
 
-@test "-f exits as the command does" {
+@test "-f exits with the command's status" {
 	run -7 daemonize -f target exit 7
 	run -143 daemonize -f target kill TERM
 }
 
-@test "-f says what went wrong as any start does" {
+@test "-f reports a failed start like any other" {
 	fails 127 "daemonize: *'nosuch-command'*" daemonize -f nosuch-command
 }
 

@@ -8,7 +8,7 @@ load world
 
 # ---- What is to be run ----
 
-# What is more than single commands is tested as a whole: a text in the example, and the file that tests it.
+# Examples that are more than single commands are tested as a whole: a text in the example, and the file that tests it.
 elsewhere=(
 	'BEGIN INIT INFO' sysv.bats
 	'openrc-run' sysv.bats
@@ -35,13 +35,13 @@ each_command() {
 	}'
 }
 
-# All of them, with those of the README's text.
+# All of them, and those in the README's text.
 commands() {
 	examples | each_command
 	grep -o '`\./daemonize [^`]*`' "$here/../README.md" | tr -d '`'
 }
 
-# command_with TEXT: the command that is this, or the only one that contains it.
+# command_with TEXT: the command that is TEXT, or the only one that contains it.
 command_with() {
 	local found
 
@@ -53,10 +53,10 @@ command_with() {
 
 # ---- Where it is run ----
 
-# Whose prompt is "$", and their home: an ordinary user, or root. Where it is "#", it is root's.
+# Who has the prompt "$": an ordinary user, or root. The prompt "#" is always root's.
 me=me
 
-# A new world with an ordinary user, and with the programs that the pages are about. They are one script.
+# A new world with an ordinary user and with the programs in the pages, which are all one script.
 start_world() {
 	[ -z "${world-}" ] || end_world
 	new_world
@@ -80,7 +80,7 @@ end_world() {
 # write_app FILE LINE...
 write_app() { printf '%s\n' '#!/bin/sh' "${@:2}" | write_inside "$1" 755; }
 
-# as USER SCRIPT: at home, as cron would call it: nothing in the environment but the least.
+# as USER SCRIPT: runs it at home, as cron would: with hardly any environment.
 as() {
 	note as "$@"
 	inside setpriv --reuid="$1" --regid="$1" --init-groups env -i DAEMONIZE_TEST="$T" LOGNAME="$1" \
@@ -89,7 +89,7 @@ as() {
 		sh -c 'cd && eval "$0"' "$2" </dev/null 3>&-
 }
 
-# try STATUS TEXT [USER]: runs the command that has this in it, and what $before and $after add to it.
+# try STATUS TEXT [USER]: runs the command that contains TEXT, with $before and $after added to it.
 try() {
 	run "-$1" --separate-stderr as "${3:-$me}" "${before-}$(command_with "$2")${after-}"
 }
@@ -109,7 +109,7 @@ has_line() { grep -qx -e "$2" <(inside cat "$1"); }
 
 # ---- The README's tasks ----
 
-@test "README: a script starts it, or stops" {
+@test "README: a script starts the daemon, or exits" {
 	for me in me root; do
 		start_world
 		after='; echo went on' try 0 '-O app.log ./app || exit'
@@ -138,7 +138,7 @@ has_line() { grep -qx -e "$2" <(inside cat "$1"); }
 	done
 }
 
-@test "README: a line of the crontab keeps it running" {
+@test "README: a crontab line keeps it running" {
 	for me in me root; do
 		start_world
 		run_cron_line '-p $HOME/app.pid'
@@ -162,7 +162,7 @@ run_cron_line() {
 	silent
 }
 
-@test "README: it is started again after a crash" {
+@test "README: it is restarted after a crash" {
 	for me in me root; do
 		start_world
 		try 0 'daemonize --restart 1 -p app.pid -O app.log ./app'
@@ -218,7 +218,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
-@test "README: it is asked, hears signals, and is stopped" {
+@test "README: it is asked for its status, signalled, and stopped" {
 	for me in me root; do
 		start_world
 		try 3 'daemonize --status -v -p app.pid'
@@ -259,7 +259,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
-@test "README: it is stopped with all that it has begun" {
+@test "README: it is stopped with all its descendants" {
 	for me in me root; do
 		start_world
 		write_app "$home/app" 'tail -f /dev/null &' 'setsid tail -f /dev/null &' 'echo started' 'wait'
@@ -272,7 +272,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
-@test "manual: a pipeline is a daemon, and is stopped as a whole" {
+@test "manual: a pipeline runs as a daemon, and is stopped as a whole" {
 	for me in me root; do
 		start_world
 		try 0 './app | grep error'
@@ -299,7 +299,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
-@test "README: it starts when the old one has ended" {
+@test "README: it starts when the old one has exited" {
 	for me in me root; do
 		start_world
 		as "$me" 'daemonize -p app.pid ./app'
@@ -314,7 +314,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
-@test "README: several start at once, and are stopped side by side" {
+@test "README: several are started, and stopped in parallel" {
 	for me in me root; do
 		start_world
 		try 0 'for n in 1 2 3'
@@ -342,7 +342,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	done
 }
 
-@test "README: it runs under a supervisor, without fork" {
+@test "README: it runs under a supervisor, without a fork" {
 	for me in me root; do
 		start_world
 		write_app "$home/app" 'echo $$ $PWD'
@@ -377,7 +377,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 
 # ---- The README's transcript ----
 
-@test "README: the transcript is what the shell says" {
+@test "README: the transcript is what a shell really prints" {
 	need python3 setsid ss
 	transcript=$(example 'the port is already in use')
 	# A slow machine may need longer than -s to fail. What varies is left out, and the line "..." stands for any.
@@ -393,7 +393,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 
 # ---- Its pictures ----
 
-@test "README: the picture of a terminal shows what starts say that fail" {
+@test "README: the picture of a terminal shows what failed starts really print" {
 	need python3
 	start_world
 	run -0 inside env PATH=/usr/bin:/bin DAEMONIZE=/usr/local/bin/daemonize "$here/pictures/terminal"
@@ -403,7 +403,7 @@ started_twice() { [ "$(inside grep -c '^started as' "$home/app.log")" = 2 ]; }
 	expect "$(shown <<<"$output" | sed 's/y="[0-9]*"//')" "$(shown <"$here/pictures/failed-start.svg" | sed 's/y="[0-9]*"//; s/[][*?\]/\\&/g')"
 }
 
-@test "README: the chart is of the figures that are published" {
+@test "README: the chart shows the published figures" {
 	need python3
 	"$here/pictures/chart" <"$here/README.md" >chart.svg
 	python3 -c 'import xml.dom.minidom; xml.dom.minidom.parse("chart.svg")'
@@ -427,10 +427,10 @@ clone() {
 	before="cd $home/clone || exit; "
 }
 
-# stub NAME LINE...: a program that comes before the real one.
+# stub NAME LINE...: a program that PATH has before the real one.
 stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 
-@test "README: the quick start" {
+@test "README: the quick start works" {
 	for me in me root; do
 		clone
 		try 0 'make && ./daemonize'
@@ -456,7 +456,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	done
 }
 
-@test "README: make, make lint, make fuzz" {
+@test "README: make, make lint and make fuzz work" {
 	for me in me root; do
 		clone
 		try 0 'make     '
@@ -483,7 +483,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	done
 }
 
-@test "README: it is installed, for all or for oneself, and removed again" {
+@test "README: it is installed for all and uninstalled, and installed for one user" {
 	for me in me root; do
 		clone
 		inside rm /usr/local/bin/daemonize
@@ -499,7 +499,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 
 # ---- The manual ----
 
-@test "manual: a server is started, asked, and stopped" {
+@test "manual: a server is started, asked for its status, and stopped" {
 	for me in me root; do
 		start_world
 		try 0 'daemonize -s 1 -p app.pid -O app.log ./server --port 8080'
@@ -512,7 +512,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	done
 }
 
-@test "manual: a server runs as another user in its own directory, and has lived for two seconds" {
+@test "manual: a server that survives two seconds runs as another user in its own directory" {
 	start_world
 	write_app /srv/app/server 'sleep 1.5' 'exit 9'
 	try 4 '-u www-data -c /srv/app' root
@@ -522,7 +522,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	has_line /var/log/app.log 'www-data in /srv/app'
 }
 
-@test "manual: a line of the crontab keeps it running" {
+@test "manual: a crontab line keeps it running" {
 	start_world
 	path=$(example 'PATH=/usr/local/bin:/usr/bin:/bin' | head -n 1)
 	run_cron_line 'ok-if-running -p /run/app.pid /srv/app/server' root "$path"
@@ -542,7 +542,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	wait_until 10 inside grep -q 'eady to accept connections' /var/log/redis.log
 }
 
-@test "manual: servers are ready when a command finds that they are" {
+@test "manual: servers are ready when a command says so" {
 	need curl nginx pg_isready redis-server redis-cli
 	start_world
 	write_inside /etc/nginx/conf.d/test.conf <<<'server { listen 8080; location / { return 200 served; } }'
@@ -562,7 +562,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	is_up "$home/redis.pid" redis-server
 }
 
-@test "manual: a server is ready when its log says so, or when it has made its socket" {
+@test "manual: a server is ready when its log says so, or when its socket exists" {
 	start_world
 	write_app "$home/server" 'sleep 0.5' 'echo Started >&2' 'exec sleep 60'
 	before='echo Started >app.log; ' after='; cat app.log' try 0 'grep -q Started app.log'
@@ -577,7 +577,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	is_up "$home/app.pid" python3
 }
 
-@test "manual: it is restarted, by force if need be" {
+@test "manual: it is stopped, by force if need be, and started again" {
 	start_world
 	as root 'daemonize -p /run/app.pid /srv/app/server'
 	is_up /run/app.pid /srv/app/server
@@ -599,7 +599,7 @@ stub() { write_app /usr/local/bin/"$1" "${@:2}"; }
 	done
 }
 
-# write_version N: the next one to be deployed. It tells that it has begun, and whether another had not ended.
+# write_version N: the next one to be deployed. It records that it has started, and whether another was still running.
 write_version() {
 	write_app "$home/app.new" "trap 'trap \"\" TERM; rm $home/running; exit' TERM" 'set -C' \
 		"{ true >$home/running; } 2>/dev/null || echo another runs >>$home/trouble" \
@@ -608,7 +608,7 @@ write_version() {
 
 is_version() { expect "$(inside tail -n 1 "$home/versions")" "$1"; }
 
-# while_started STATUSES LINE COMMAND...: others start it again and again meanwhile, and get no other statuses.
+# while_started STATUSES LINE COMMAND...: meanwhile others start it again and again, and get no other exit statuses.
 while_started() {
 	write_version 0
 	as "$me" 'mv app.new app'
@@ -637,7 +637,7 @@ deploy() {
 	done
 }
 
-@test "manual: a new version is deployed while cron starts it as well" {
+@test "manual: a new version is deployed while cron may start it, too" {
 	need flock
 	for me in me root; do
 		start_world
@@ -649,7 +649,7 @@ deploy() {
 	done
 }
 
-# contain LINE...: a server of these lines, in a container with the entry point of the manual; sets first and container.
+# contain LINE...: runs a server of these lines in a container with the manual's entry point; sets first and container.
 contain() {
 	write_app /srv/app/server "$@"
 	words=$(command_with 'ENTRYPOINT' | sed 's/^ENTRYPOINT//' | tr -d '[],')
@@ -672,7 +672,7 @@ ends_with() {
 	expect "$status" "$1"
 }
 
-@test "manual: a container's first process reaps orphans, restarts the server, and exits as it does" {
+@test "manual: a container's first process reaps orphans, restarts the server, and exits with its status" {
 	need unshare
 	start_world
 	contain 'trap "exit 7" TERM' '(sh -c "sleep 0.2; : >/orphan.ended" &)' 'echo started' 'while :; do sleep 0.02; done'
@@ -685,7 +685,7 @@ ends_with() {
 	ends_with 143
 }
 
-@test "manual: the PID is in a shell variable" {
+@test "manual: a shell variable gets the PID" {
 	for me in me root; do
 		start_world
 		after='; cat /proc/$pid/comm' try 0 'pid=$(daemonize -P sleep 60)'
@@ -712,7 +712,7 @@ ends_with() {
 	done
 }
 
-@test "manual: a port is open, and a Python script is heard at once" {
+@test "manual: a server is up when its port is open, and a Python script's output is logged at once" {
 	need memcached python3
 	start_world
 	after='; bash -c "exec 9<>/dev/tcp/localhost/11211 && echo version >&9 && head -n 1 <&9"' try 0 '/dev/tcp/localhost/11211'
@@ -724,7 +724,7 @@ ends_with() {
 	wait_until 10 has_line "$home/app.log" hello
 }
 
-@test "manual: it has the environment of a file, with blanks and quotes" {
+@test "manual: it gets its environment from a file, with blanks and quotes" {
 	start_world
 	printf '%s\n' '# A comment' '' 'BLANKS=one  two ' "QUOTES=it's \"so\" \$HOME \\n" 'EMPTY=' | write_inside "$home/.env"
 	printf 'LAST=a=b' | inside tee -a "$home/.env" >written
@@ -738,14 +738,14 @@ ends_with() {
 	inside grep -qxF "QUOTES=it's \"so\" \$HOME \\n" "$home/told"
 }
 
-@test "manual: it has what only root may set" {
+@test "manual: another user's daemon gets a priority that only root may set" {
 	start_world
 	try 0 'nice -n -5 daemonize' root
 	is_up /run/app.pid /srv/app/server
 	expect "$(inside ps -o ni=,user= -p "$pid")" '*-5 www-data'
 }
 
-@test "manual: it has a port below 1024 as another user" {
+@test "manual: another user's daemon gets a port below 1024" {
 	need curl python3
 	start_world
 	try 0 'python3 -m http.server 80' root
@@ -764,7 +764,7 @@ ends_with() {
 	has_line /var/log/app/other.log one
 }
 
-@test "manual: its log is rotated by a new name" {
+@test "manual: its log is rotated by renaming it" {
 	start_world
 	write_app "$home/server" 'trap "echo HUP" HUP' 'echo " began"' 'while :; do sleep 0.02; done'
 	try 0 '|while IFS= read'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# Scripts written for bmc/daemonize, in the shapes in which they are found, run unchanged, even if
-# bmc/daemonize has started what is running.
+# Scripts written for bmc/daemonize, in the shapes found in the wild, run unchanged, even if bmc/daemonize has
+# started the daemon that is running.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # scripts; a test is a subshell; helper.bash and "run" assign
 
 load helper
@@ -15,7 +15,7 @@ script() {
 	RUNAS=$(as_nobody id -un)
 }
 
-# service STATUS VERB: nothing hangs, and it says no more than a script should.
+# service STATUS VERB: the script exits with that status, and does not hang.
 service() {
 	note service "$@"
 	run "-$1" --separate-stderr timeout 20 "$script" "${@:2}"
@@ -30,7 +30,7 @@ is_up() {
 	service 0 status
 }
 
-# crashes: the daemon, which leaves its files behind.
+# crashes: kills the daemon, which leaves its files behind.
 crashes() {
 	kill -KILL "$pid"
 	wait_until 10 gone "$pid"
@@ -39,7 +39,7 @@ crashes() {
 
 # ---- An exporter of Prometheus ----
 
-# exporter: as they are on Red Hat's kin and on Debian: what ends the daemon waits for its end.
+# exporter: as on Red Hat's kin and on Debian: stop waits until the daemon has exited.
 exporter() {
 	script exporter <<-'END'
 		. /lib/lsb/init-functions
@@ -70,7 +70,7 @@ exporter() {
 	END
 }
 
-@test "an exporter's init script starts, and stops without leaving a file but its log" {
+@test "an exporter's init script starts and stops it, and leaves no file but its log" {
 	exporter
 	service 3 status
 	service 0 start
@@ -84,7 +84,7 @@ exporter() {
 	service 0 stop
 }
 
-@test "an exporter's init script that is told to start what runs says so" {
+@test "an exporter's init script says so when it is already running" {
 	exporter
 	service 0 start
 	is_up
@@ -94,7 +94,7 @@ exporter() {
 	expect "$(ours)" "$pid"
 }
 
-@test "an exporter's init script restarts what runs, and starts what does not" {
+@test "an exporter's init script handles restart and condrestart, whether it is running or not" {
 	exporter
 	service 0 restart
 	is_up
@@ -109,7 +109,7 @@ exporter() {
 	nothing_runs
 }
 
-@test "an exporter's init script starts again after a crash, whatever the old files hold" {
+@test "an exporter's init script starts it again after a crash, whatever the old pidfile holds" {
 	exporter
 	service 0 start
 	is_up
@@ -126,7 +126,7 @@ exporter() {
 	is_up
 }
 
-@test "an exporter's init script hears that the program is missing, and leaves no pidfile" {
+@test "an exporter's init script reports that the program is missing, and leaves no pidfile" {
 	exporter
 	PROG=$T/nosuch service 127 start
 	expect "$stderr" "daemonize: cannot find '$T/nosuch'*"
@@ -136,7 +136,7 @@ exporter() {
 
 # ---- Scripts that do not wait ----
 
-# hasty: kills, removes the files, and is done, though the daemon takes its time to go.
+# hasty: kills, removes the files, and is done, although the daemon takes its time to exit.
 hasty() {
 	printf '%s\n' '#!/bin/sh' 'trap "sleep 0.3; exit 0" TERM' 'echo $$ >"$1"; echo up' \
 		'while :; do sleep 0.05; done' >slow
@@ -158,7 +158,7 @@ hasty() {
 
 slow_is_up() { test -s pub/slow.pid && expect "$(cat run.pid)" "$(cat pub/slow.pid)"; }
 
-@test "a script that does not wait for the end of the old one can restart all the same" {
+@test "a script that does not wait for the old daemon to exit can still restart" {
 	hasty
 	service 0 start
 	wait_until 10 slow_is_up
@@ -223,7 +223,7 @@ one_file() {
 
 # ---- Java ----
 
-# java: a program like it: it reads its directory, writes to both streams, dumps on QUIT, takes its time to end.
+# java: a stand-in for it: it reads its directory, writes to both streams, dumps on QUIT, and has a shutdown hook.
 java_service() {
 	mkdir app
 	echo 'port: 8080' >app/application.yml
@@ -252,9 +252,9 @@ java_service() {
 
 started_twice() { [ "$(grep -c 'started with' app/out.log)" = 2 ]; }
 
-@test "a Java service runs in its directory, with a log for each stream, and takes all its signals" {
+@test "a Java service runs in its directory, has a log for each stream, and gets all its signals" {
 	java_service
-	# As a shell has it that puts a command into the background: QUIT is ignored.
+	# As from a shell that puts a command into the background: QUIT is ignored.
 	run -0 --separate-stderr timeout 20 sh -c '"$0" start & wait' "$script"
 	expect "$output$stderr" ""
 	wait_until 10 grep -qx 'started with -Xmx64m -jar app.jar on port: 8080' app/out.log
@@ -272,8 +272,8 @@ started_twice() { [ "$(grep -c 'started with' app/out.log)" = 2 ]; }
 
 # ---- systemd, Type=forking with PIDFile= ----
 
-# It reads the pidfile at once when the launcher has ended, and wants it to be root's.
-@test "a unit's ExecStart with every option leaves a pidfile to be read at once" {
+# systemd reads the pidfile as soon as the launcher has exited, and wants it to be root's.
+@test "a unit's ExecStart with every option leaves a pidfile that can be read at once" {
 	script start <<-'END'
 		exec daemonize -a -E TERM=xterm -u "$RUNAS" -c "$RUN/pub" -e "$RUN/run.log" -o "$RUN/run.log" \
 			-p "$RUN/run.pid" -v "$PROG" $ARGS
@@ -293,8 +293,8 @@ started_twice() { [ "$(grep -c 'started with' app/out.log)" = 2 ]; }
 
 # ---- A process namespace, as on WSL ----
 
-# enter: starts an init in a namespace of its own, unless it is there, and runs a command beside it.
-@test "a script that starts an init below unshare, and enters its namespace, can be run again and again" {
+# enter: starts an init in a namespace of its own, unless it runs already, and runs a command beside it.
+@test "a script that starts an init under unshare, and enters its namespace, can be run again and again" {
 	need_root
 	need unshare nsenter pgrep
 	cp bin/target bin/fakeinit
@@ -315,7 +315,7 @@ started_twice() { [ "$(grep -c 'started with' app/out.log)" = 2 ]; }
 
 # ---- Where bmc/daemonize has been ----
 
-# by_bmc FUNCTION: that script's daemon has been started by bmc/daemonize; sets pid.
+# by_bmc FUNCTION: bmc/daemonize starts that script's daemon; sets pid.
 by_bmc() {
 	local bmc
 
@@ -331,7 +331,7 @@ by_bmc() {
 	rm "$report"
 }
 
-# replaces_bmc FUNCTION: status, a second start, stop and start go as if it had been ours.
+# replaces_bmc FUNCTION: status, a second start, stop and start work as if the daemon were ours.
 replaces_bmc() {
 	by_bmc "$1"
 	service 0 status
@@ -347,7 +347,7 @@ replaces_bmc() {
 	daemonize --stop -p run.pid
 }
 
-# outlives_bmc FUNCTION: so it is if what bmc/daemonize has started has crashed.
+# outlives_bmc FUNCTION: a start works if that daemon has crashed.
 outlives_bmc() {
 	by_bmc "$1"
 	crashes
@@ -357,20 +357,20 @@ outlives_bmc() {
 	expect "$(stat -c %u run.pid)" "$(id -u)"
 }
 
-@test "an exporter that bmc/daemonize has started is found, stopped and started" {
+@test "an exporter started by bmc/daemonize is found, stopped and restarted" {
 	need_root
 	replaces_bmc exporter
 }
 
-@test "an exporter that bmc/daemonize has started, and that has crashed, is started" {
+@test "an exporter started by bmc/daemonize that has crashed is restarted" {
 	need_root
 	outlives_bmc exporter
 }
 
-@test "-p and -l on one file: what bmc/daemonize has started is found, stopped and started" {
+@test "-p and -l on one file: a daemon started by bmc/daemonize is found, stopped and restarted" {
 	replaces_bmc one_file
 }
 
-@test "-p and -l on one file: what bmc/daemonize has started, and what has crashed, is started" {
+@test "-p and -l on one file: a daemon started by bmc/daemonize that has crashed is restarted" {
 	outlives_bmc one_file
 }

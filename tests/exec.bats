@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Which command is run, with what arguments and environment; and what is said if it cannot be.
+# Which command is run, with what arguments and environment; and what the error is if it cannot be run.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper
@@ -11,7 +11,7 @@ program() {
 	chmod 755 "$1"
 }
 
-# cannot_run STATUS PATTERN COMMAND...: says so, and leaves neither process nor pidfile behind.
+# cannot_run STATUS PATTERN COMMAND...: fails like this, and leaves neither process nor pidfile behind.
 cannot_run() {
 	fails "$1" "daemonize: $2" daemonize -p "$T/app.pid" "${@:3}"
 	nothing_runs
@@ -29,7 +29,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$(field exe)" "$T/bin/target"
 }
 
-@test "PATH is searched in its order" {
+@test "PATH is searched in order" {
 	program "$T/a/hello" '#!/bin/sh' 'echo a'
 	program "$T/b/hello" '#!/bin/sh' 'echo b'
 	PATH=$T/nosuch:$T/b:$T/a:$PATH run -0 daemonize -o - hello
@@ -74,14 +74,14 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$output" a
 }
 
-@test "PATH is that of the command: -E counts" {
+@test "-E PATH decides where the command is found" {
 	program "$T/a/hello" '#!/bin/sh' 'echo a'
 	run -0 daemonize -E "PATH=$T/a:$PATH" -o - hello
 	expect "$output" a
 	run -127 daemonize -E PATH=/nosuch target exit 0
 }
 
-@test "without PATH there is a default" {
+@test "without PATH a default is searched" {
 	run -0 env -u PATH "$T/bin/daemonize" -o - ls /dev/null
 	expect "$output" /dev/null
 }
@@ -130,7 +130,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 
 # ---- Its arguments ----
 
-@test "arguments that look like options are the command's" {
+@test "arguments that look like options go to the command" {
 	daemonize target dump "$report" -p x --help -- -V --pidfile=y
 	reported "$report"
 	expect "$(arguments)" $'-p\nx\n--help\n--\n-V\n--pidfile=y'
@@ -148,13 +148,13 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$output" dash
 }
 
-@test "arguments may be empty, and hold blanks, newlines and bytes that are no characters" {
+@test "arguments may be empty, and hold blanks, newlines and bytes that are not characters" {
 	daemonize target dump "$report" '' ' a  b ' $'c\nd' $'\377'
 	reported "$report"
 	[ "$(arguments)" = $'\n a  b \nc\\nd\n\377' ]
 }
 
-@test "very many arguments arrive" {
+@test "thousands of arguments arrive" {
 	# shellcheck disable=SC2046 # one argument a word
 	daemonize target dump "$report" $(seq 5000)
 	reported "$report"
@@ -182,14 +182,14 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$output" one
 }
 
-@test "a script without #! has the pidfile's PID" {
+@test "a script without #! runs under the PID in the pidfile" {
 	program "$T/script" 'echo $$' 'exec sleep 60'
 	daemonize -p "$T/app.pid" -o "$T/out" "$T/script"
 	wait_until 5 test -s "$T/out"
 	expect "$(cat "$T/out")" "$(cat "$T/app.pid")"
 }
 
-@test "a script without #! may have binary data behind its first line" {
+@test "a script without #! may have binary data after its first line" {
 	program "$T/script" 'echo ran; exit'
 	printf '\0\0\n' >>"$T/script"
 	run -0 daemonize -o - "$T/script"
@@ -203,12 +203,12 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	expect "$stderr" ""
 }
 
-@test "a path that is longer than any can be is not cut to one that exists" {
+@test "a path that is too long is not cut to one that exists" {
 	long=$(printf '/%.0s' {1..4086})/bin/echo
 	cannot_run 126 "cannot *: *name too long" "${long}nosuchprogram"
 }
 
-@test "what the kernel refuses although it has #! is not run by /bin/sh" {
+@test "a file that the kernel refuses although it has #! is not run by /bin/sh" {
 	for line in "#!/$(printf 'opt/%.0s' {1..80})bin/python3" '#!' '#! '; do
 		program "$T/script" "$line" "touch $T/ran"
 		cannot_run 126 "cannot execute '$T/script': *" "$T/script"
@@ -216,7 +216,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 	done
 }
 
-@test "-E, -u and --ready set what they set even where the caller has the name twice" {
+@test "-E, -u and --ready set a variable even if the caller's environment has it twice" {
 	need python3
 	twice=(python3 -c '
 import ctypes, os, sys
@@ -235,19 +235,19 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 
 # ---- What cannot be run ----
 
-@test "a command that is not in PATH is status 127" {
+@test "a command that is not in PATH gives status 127" {
 	cannot_run 127 "*'nosuch-command'*" nosuch-command -x
 }
 
-@test "a path that is not there is status 127" {
+@test "a path that does not exist gives status 127" {
 	cannot_run 127 "*'$T/nosuch'*" "$T/nosuch"
 }
 
-@test "a relative path that is not there is status 127" {
+@test "a relative path that does not exist gives status 127" {
 	cannot_run 127 "*nosuch/command'*" nosuch/command
 }
 
-@test "a shell command line in place of a command is told about sh -c" {
+@test "a shell command line instead of a command gets the hint to use sh -c" {
 	for line in 'echo hello' './server --port 80' "$T/bin/target dump" $'target\tdump'; do
 		cannot_run 127 "cannot find '*': command not found; to run a shell command line, use sh -c" "$line"
 	done
@@ -256,23 +256,23 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 	wait_until 10 test -e pub/ran
 }
 
-@test "a path through a file is an error that says so" {
+@test "the error says so when a path leads through a file" {
 	cannot_run 126 "*'$T/bin/target/x'*Not a directory" "$T/bin/target/x"
 }
 
-@test "a file without x permission is status 126" {
+@test "a file without x permission gives status 126" {
 	echo 'echo hello' >"$T/script"
 	cannot_run 126 "*'$T/script'*Permission denied" "$T/script"
 }
 
-@test "a command whose only file in PATH has no x permission is status 126" {
+@test "a command whose only file in PATH has no x permission gives status 126" {
 	program "$T/a/hello" 'echo hello'
 	chmod 644 "$T/a/hello"
 	PATH=$PATH:$T/a
 	cannot_run 126 "*hello'*Permission denied" hello
 }
 
-@test "a command is not found, status 127, where a directory of PATH cannot be searched, which is named" {
+@test "the error for a command not found names a directory of PATH that cannot be searched" {
 	mkdir -p "$T/a" "$T/b/hello"
 	cd "$T/a"
 	chmod 600 .
@@ -296,35 +296,35 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 	PATH=$T/a:$T/b:$PATH fails 126 "daemonize: cannot execute 'there': Permission denied" as_nobody daemonize there
 }
 
-@test "a command of which PATH has but a directory is status 127" {
+@test "a command that is only a directory in PATH gives status 127" {
 	mkdir -p "$T/a/hello"
 	PATH=$PATH:$T/a
 	cannot_run 127 "*hello': command not found" hello
 }
 
-@test "a FIFO is status 126" {
+@test "a FIFO gives status 126" {
 	mkfifo "$T/fifo"
 	cannot_run 126 "*'$T/fifo': Permission denied" "$T/fifo"
 }
 
-@test "a path that is longer than any is status 126" {
+@test "a path that is too long gives status 126" {
 	long=$(printf '%04500d' 0)
 	cannot_run 126 "cannot find '0*0': File*name too long" "./$long"
 	cannot_run 126 "cannot execute '/0*0': File*name too long" "/$long"
 }
 
-@test "a directory is status 126" {
+@test "a directory gives status 126" {
 	cannot_run 126 "*'$T/bin'*" "$T/bin"
 }
 
 # bats test_tags=no-valgrind
-@test "an interpreter that is not there is status 126, and is named" {
+@test "a missing interpreter gives status 126, and is named" {
 	program "$T/script" '#!/no/such/interpreter -x'
 	cannot_run 126 "*'$T/script'*/no/such/interpreter*" "$T/script"
 }
 
 # bats test_tags=no-valgrind
-@test "an interpreter with a carriage return is named visibly" {
+@test "a carriage return in an interpreter's name is not printed raw" {
 	program "$T/script" $'#!/bin/sh\r' 'exit 0'
 	run -126 --separate-stderr daemonize "$T/script"
 	expect "$stderr" "daemonize: *'$T/script'*/bin/sh*"
@@ -333,20 +333,20 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 }
 
 # bats test_tags=no-valgrind
-@test "an interpreter that is not executable is status 126" {
+@test "an interpreter that is not executable gives status 126" {
 	touch "$T/interpreter"
 	program "$T/script" "#!$T/interpreter"
 	cannot_run 126 "*'$T/script'*" "$T/script"
 }
 
-@test "a broken binary is status 126, and is not taken for a script" {
+@test "a broken binary gives status 126, and is not taken for a script" {
 	printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0touch %s\n' "$T/ran" >"$T/broken"
 	chmod 755 "$T/broken"
 	cannot_run 126 "*'$T/broken'*" "$T/broken"
 	[ ! -e "$T/ran" ]
 }
 
-@test "a script without #! that may not be read is status 126" {
+@test "a script without #! that may not be read gives status 126" {
 	need_root
 	program "$T/script" "touch $T/pub/ran"
 	chmod 711 "$T/script"
@@ -355,14 +355,14 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 }
 
 # bats test_tags=no-valgrind
-@test "a truncated binary is status 126" {
+@test "a truncated binary gives status 126" {
 	head -c 200 "$T/bin/target" >"$T/broken"
 	chmod 755 "$T/broken"
 	cannot_run 126 "*'$T/broken'*" "$T/broken"
 }
 
 # bats test_tags=no-valgrind
-@test "a binary whose dynamic linker is missing is status 126" {
+@test "a binary whose dynamic linker is missing gives status 126" {
 	need "${CC:-cc}"
 	echo 'int main(void) { return 0; }' >"$T/x.c"
 	"${CC:-cc}" -o "$T/x" "$T/x.c" -Wl,--dynamic-linker=/no/such/ld.so
@@ -370,14 +370,14 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 }
 
 # bats test_tags=no-valgrind
-@test "a file that is open for writing is status 126" {
+@test "a file that is open for writing gives status 126" {
 	cp "$T/bin/target" "$T/busy"
 	exec 8>>"$T/busy"
 	cannot_run 126 "*'$T/busy'*Text file busy" "$T/busy" exit 0
 }
 
 # bats test_tags=no-valgrind
-@test "arguments that the system finds too long are an error that says so" {
+@test "the error says so when the system finds the arguments too long" {
 	need strace
 	fails 126 "daemonize: *'target'*Argument list too long" \
 		strace -f -qq -o "$T/trace" -P "$T/bin/target" -e inject=execve:error=E2BIG \
@@ -386,7 +386,7 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 }
 
 # bats test_tags=no-valgrind
-@test "no memory for the command is an error that says so" {
+@test "the error says so when there is no memory for the command" {
 	need strace
 	fails 126 "daemonize: *'target'*[Mm]emory" \
 		strace -f -qq -o "$T/trace" -P "$T/bin/target" -e inject=execve:error=ENOMEM \
@@ -412,7 +412,7 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 	expect "$(field env.FOO)" new
 }
 
-@test "the last -E of a name holds" {
+@test "the last -E for a variable wins" {
 	start -E FOO=one -E FOO=two
 	expect "$(field env.FOO)" two
 }
@@ -422,7 +422,7 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 	expect "$(field env.FOO)" 'a=b "c"\\n$d'
 }
 
-@test "what the caller's service manager told the caller is dropped" {
+@test "variables that a service manager set for the caller are dropped" {
 	export NOTIFY_SOCKET=/x LISTEN_PID=1 LISTEN_FDS=2 LISTEN_FDNAMES=a:b LISTEN_PIDFDID=3 \
 		WATCHDOG_PID=1 WATCHDOG_USEC=5000
 	start
@@ -435,14 +435,14 @@ ctypes.CDLL(None).execvpe(os.fsencode(sys.argv[1]), strings(sys.argv[1:]), strin
 	expect "$(field env.WATCHDOG)" yes
 }
 
-@test "-E has the last word over what is dropped" {
+@test "-E can set the variables that are otherwise dropped" {
 	NOTIFY_SOCKET=/x start -E NOTIFY_SOCKET=/y -E LISTEN_FDS=1
 	expect "$(field env.NOTIFY_SOCKET)" /y
 	expect "$(field env.LISTEN_FDS)" 1
 }
 
 # bats test_tags=no-valgrind
-@test "an empty environment is no obstacle" {
+@test "a start works with an empty environment" {
 	env -i "$T/bin/daemonize" "$T/bin/target" dump "$report"
 	reported "$report"
 	own "$pid"
@@ -505,7 +505,7 @@ start_in_root() {
 	expect "$(field cwd)" /sub
 }
 
-@test "with --chroot a relative command with a slash is one in -c's directory" {
+@test "with --chroot a relative command with a slash is relative to -c" {
 	new_root
 	mv "$root/bin/static-target" "$root/sub"
 	for directory in /sub sub; do
@@ -526,7 +526,7 @@ start_in_root() {
 	[ -e "$T/pub/app.log" ]
 }
 
-@test "with --chroot the daemon gets no directory outside of it, from which it could leave" {
+@test "with --chroot the daemon gets no directory outside the new root through which it could escape" {
 	new_root
 	mkdir outside
 	cannot_run 1 "cannot use lock file 'outside': with -R, it must not be a directory" -R "$root" -l outside /bin/static-target
@@ -547,7 +547,7 @@ start_in_root() {
 	expect "$(readlink "/proc/$pid/root")" "$T/root"
 }
 
-@test "--chroot and -u go together: the user comes from outside" {
+@test "--chroot and -u work together: the user is looked up outside" {
 	new_root
 	chmod 777 "$root"
 	start_in_root -u nobody /bin/static-target
@@ -563,13 +563,13 @@ start_in_root() {
 	cannot_run 127 "cannot find 'target': command not found" -R "$root" -u nobody -E PATH=/mine:/bin target
 }
 
-@test "a script without #! and without a shell in the new root is an error" {
+@test "a script without #! fails if the new root has no shell" {
 	new_root
 	program "$root/bin/script" 'exit 0'
 	cannot_run 126 "*" -R "$root" /bin/script
 }
 
-@test "a new root that is not there is refused" {
+@test "a new root that does not exist is refused" {
 	need_root
 	cannot_run 1 "*'$T/nosuch'*No such file or directory" -R "$T/nosuch" true
 }

@@ -2,14 +2,14 @@
 # bats file_tags=faults
 # What the system seldom refuses: each refusal either makes the start fail, say so, and leave nothing behind, or
 # makes no difference. strace refuses in the system's place. "make torture" does that to every system call of
-# many starts; here are those that only a moment, an option or an odd system brings about.
+# many starts; here are the refusals that take a certain moment, an option or an odd system.
 # shellcheck disable=SC2317,SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper
 
 setup_file() { command -v strace >/dev/null || skip "needs strace"; }
 
-# faulty STRACE-OPTION... -- COMMAND...: with what these options inject, and "${on[@]}" paths that they are for.
+# faulty STRACE-OPTION... -- COMMAND...: runs it with these faults, only for the paths "${on[@]}", if any.
 faulty() {
 	local options=() path
 
@@ -30,14 +30,14 @@ cannot() {
 	nothing_runs
 }
 
-# nth CALL PATTERN COMMAND...: which of its CALLs the first is whose line in strace's output has the pattern.
+# nth CALL PATTERN COMMAND...: which of its CALLs is the first whose line in strace's output matches the pattern.
 nth() {
 	strace -qq -yy -e "trace=$1" -o "$T/dry" "${@:3}" >/dev/null 2>&1 || true
 	grep -nm1 -- "$2" "$T/dry" | cut -d: -f1
 	[ -s "$T/dry" ]
 }
 
-# in_place [TEXT]: the pidfile is the caller's own, in a directory that takes no other in its place.
+# in_place [TEXT]: the pidfile is the caller's own, in a directory where the caller cannot replace it.
 in_place() {
 	need_root
 	need setpriv
@@ -51,7 +51,7 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 
 # ---- Before the first fork ----
 
-@test "a caller without fd 0 where there is no /dev/null is told, with --status too" {
+@test "a caller without fd 0 learns that there is no /dev/null, with --status too" {
 	on=(/dev/null)
 	cannot 1 "cannot open '/dev/null': No such file or directory" inject=openat,open:error=ENOENT -- \
 		target with --close 0 -- daemonize true
@@ -59,14 +59,14 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 		target with --close 0 -- daemonize --status -p app.pid
 }
 
-@test "where there is no /dev/null for the streams that is told" {
+@test "a start that needs /dev/null for the streams fails without it, and says so" {
 	on=(/dev/null)
 	cannot 1 "cannot open '/dev/null': No such file or directory" inject=openat,open:error=ENOENT -- \
 		daemonize -p "$T/app.pid" true
 	no_pidfile
 }
 
-@test "a users' or groups' database that cannot be read is no unknown user" {
+@test "a user or group database that cannot be read is not taken for an unknown user" {
 	need_root
 	on=(/etc/nsswitch.conf /etc/passwd)
 	cannot 1 "cannot look up user 'nosuchuser': Input/output error" \
@@ -76,7 +76,7 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 		inject=openat,open:error=EIO -- daemonize -u nobody true
 }
 
-@test "a number is no user without a name and groups where the database cannot be read" {
+@test "a number is not taken for a nameless user or group if the database cannot be read" {
 	need_root
 	for fault in openat,open:error=EIO openat,open:error=EPERM read,readv:error=EIO; do
 		on=(/etc/passwd)
@@ -92,23 +92,23 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 	done
 }
 
-@test "where there is no database of users and groups, as in a small container, numbers do" {
+@test "without a database of users and groups, as in a small container, numbers still work" {
 	need_root
 	on=(/etc/passwd /etc/group)
 	run -0 --separate-stderr faulty inject=openat,open:error=ENOENT -- daemonize -u 54998:54999 -O - sh -c 'id -u; id -G'
 	expect "$output" $'54998\n54999'
 }
 
-@test "a file system without flock is told" {
+@test "-l on a file system without flock fails, and says so" {
 	cannot 1 "cannot lock 'app.lock': No locks available" inject=flock:error=ENOLCK -- daemonize -l app.lock true
 }
 
-@test "a lock file that is a socket is told" {
+@test "-l refuses a socket, and says so" {
 	python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
 	fails 1 "daemonize: cannot open lock file 'socket': No such device or address" daemonize -l socket true
 }
 
-@test "a lock file that may not be opened as if to make it, as in a sticky directory, will do" {
+@test "a lock file that may not be opened with O_CREAT, as in a sticky directory, still works" {
 	touch app.lock
 	on=("$T/app.lock")
 	run -0 --separate-stderr faulty inject=openat,open:error=EACCES:when=1 -- daemonize -l "$T/app.lock" true
@@ -116,59 +116,59 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 	grep -q EACCES trace
 }
 
-@test "a pipe that cannot be had, for the status, for a logger or for readiness, is told" {
+@test "a failure to create a pipe, for the status, a logger or readiness, is reported" {
 	none=('inject=pipe2,pipe:error=EMFILE:when=1')
 	cannot 1 "cannot create the status channel: Too many open files" "${none[@]}" -- daemonize true
 	cannot 1 "cannot create a pipe to '|cat': Too many open files" "${none[@]}" -- daemonize -o '|cat' true
 	cannot 1 "cannot create the notification pipe: Too many open files" "${none[@]}" -- daemonize --notify-fd 5 true
 }
 
-@test "a socket for --notify that cannot be had is told" {
+@test "a failure to create the socket for --notify is reported" {
 	cannot 1 "cannot create the notification socket: Too many open files" inject=socket:error=EMFILE -- daemonize --notify true
 	nth=$(nth fcntl 'socket:.*F_SETFD\|UNIX.*F_SETFD' daemonize --notify -t 0.1 sleep 5)
 	cannot 1 "cannot create the notification socket: Bad file descriptor" "inject=fcntl:error=EBADF:when=$nth" -- \
 		daemonize --notify true
 }
 
-@test "memory that cannot be had is told" {
+@test "a failure to allocate memory is reported" {
 	nth mmap . daemonize -V
 	none=(inject=brk:error=ENOMEM:when=2+ "inject=mmap:error=ENOMEM:when=$(($(wc -l <"$T/dry") + 1))+")
 	cannot 1 "cannot allocate memory: Cannot allocate memory" "${none[@]}" -- daemonize -E A=B true
 	cannot 1 "cannot allocate memory: Cannot allocate memory" "${none[@]}" -- daemonize --stop -p app.pid
 }
 
-@test "a fork that is refused is told, the launcher's and the logger's" {
+@test "a failure to fork, for the daemon or for a logger, is reported" {
 	none=('inject=clone,fork,vfork:error=EAGAIN:when=1')
 	cannot 1 "cannot fork: Resource temporarily unavailable" "${none[@]}" -- daemonize -p "$T/app.pid" true
 	cannot 1 "cannot fork for '|cat': Resource temporarily unavailable" "${none[@]}" -- daemonize -o '|cat' true
 	no_pidfile
 }
 
-@test "a logger that cannot leave the session is a failed start" {
+@test "a start fails if a logger cannot leave the session" {
 	cannot 1 "cannot fork for '|cat': Operation not permitted" inject=setsid:error=EPERM -- \
 		daemonize -o '|cat' true
 }
 
-@test "a logger that cannot be set up is a failed start" {
+@test "a start fails if a logger cannot be set up" {
 	cannot 1 "cannot start '|cat': it ended @(at once|before the daemon was up), with exit status 126" \
 		inject=dup2:error=EINTR:when=1 -- daemonize -s 2 -o '|cat' sleep 60
 }
 
-@test "an interrupted wait for a logger's start goes on" {
-	# It has ended when the wait is interrupted.
+@test "an interrupted wait for a logger's start is resumed" {
+	# The logger has exited by the time the wait is interrupted.
 	cannot 1 "cannot start '|exit 7': it ended at once, with exit status 7" \
 		inject=poll,ppoll:error=EINTR:delay_exit=4000000:when=1 -- daemonize -o '|exit 7' true
 }
 
 # ---- The status channel ----
 
-# hears INJECTION: the launcher's first read from the status channel comes out so.
+# hears INJECTION: this will happen to the launcher's first read from the status channel.
 hears() { nth=$(nth read pipe: daemonize true) && injected=inject=read:$1:when=$nth; }
 
-# What is killed while it makes the file can leave it empty; not where the launcher waits for exec.
+# A daemon killed while it makes the file can leave it empty, but not where the launcher waits for exec.
 no_number() { [ ! -s "$T/app.pid" ] && { lacks proc || no_pidfile; }; }
 
-@test "a launcher that cannot hear its daemon ends it, and leaves no pidfile" {
+@test "a launcher that cannot read from its daemon terminates it, and leaves no pidfile" {
 	hears error=EIO
 	cannot 1 "cannot hear from the daemon: Input/output error" "$injected" -- daemonize -p "$T/app.pid" sleep 60
 	no_number
@@ -176,7 +176,7 @@ no_number() { [ ! -s "$T/app.pid" ] && { lacks proc || no_pidfile; }; }
 	no_number
 }
 
-@test "a launcher that cannot hear its daemon ends it also where the middle child has more to say" {
+@test "a launcher that cannot read from its daemon terminates it, even if the middle child has more to say" {
 	hears error=EIO
 	run -1 --separate-stderr faulty "$injected" -- daemonize -v -p "$T/app.pid" sleep 60
 	expect "${stderr_lines[-1]}" "daemonize: cannot hear from the daemon: Input/output error"
@@ -184,7 +184,7 @@ no_number() { [ ! -s "$T/app.pid" ] && { lacks proc || no_pidfile; }; }
 	no_number
 }
 
-@test "a torn report is none" {
+@test "a torn report does not count" {
 	hears retval=1
 	cannot 1 "cannot hear from the daemon: Input/output error" "$injected" -- daemonize -p "$T/app.pid" sleep 60
 	no_number
@@ -204,7 +204,7 @@ no_number() { [ ! -s "$T/app.pid" ] && { lacks proc || no_pidfile; }; }
 	no_pidfile
 }
 
-@test "a daemon that is killed before it is the command is a failed start" {
+@test "a start fails if the daemon is killed before it becomes the command" {
 	cannot 1 "cannot start 'sleep': killed by signal 9 before it was executed" inject=chdir:signal=KILL -- \
 		daemonize -p "$T/app.pid" sleep 60
 	no_pidfile
@@ -212,51 +212,51 @@ no_number() { [ ! -s "$T/app.pid" ] && { lacks proc || no_pidfile; }; }
 
 # ---- In the daemon ----
 
-@test "standard streams that cannot be redirected are told" {
+@test "a failure to redirect the standard streams is reported" {
 	cannot 1 "cannot redirect the standard streams: Interrupted system call" inject=dup2:error=EINTR:when=1 -- daemonize true
 	cannot 1 "cannot redirect the standard streams: Interrupted system call" inject=dup2:error=EINTR:when=4 -- \
 		daemonize --notify-fd 9 true 9</dev/null
 }
 
-@test "logs that cannot be truncated are told" {
+@test "a failure to truncate the logs is reported" {
 	echo old >app.log
 	cannot 1 "cannot truncate the logs: Input/output error" inject=ftruncate:error=EIO -- daemonize --truncate -o app.log true
 }
 
-@test "signals that cannot be reset are told" {
+@test "a failure to reset the signals is reported" {
 	cannot 1 "cannot reset the signals: Invalid argument" inject=rt_sigaction:error=EINVAL:when=9 -- daemonize true
 }
 
-@test "a session that cannot be had is told" {
+@test "a failure to start a session is reported" {
 	cannot 1 "cannot start a session: Operation not permitted" inject=setsid:error=EPERM -- \
 		daemonize -p "$T/app.pid" true
 	no_pidfile
 }
 
-@test "a process group that cannot be had is told" {
+@test "a failure to start a process group is reported" {
 	cannot 1 "cannot start a process group: Operation not permitted" inject=setpgid:error=EPERM -- \
 		daemonize -p "$T/app.pid" true
 	no_pidfile
 }
 
-@test "-f tells what fails once the streams are redirected, and leaves no pidfile" {
+@test "-f reports a failure after the streams are redirected, and leaves no pidfile" {
 	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- \
 		daemonize -f -p "$T/app.pid" true
 	no_pidfile
 	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- daemonize -f true
 }
 
-@test "-f that fails before it has the pidfile's lock leaves the file alone" {
+@test "-f leaves the file alone if it fails before it has the pidfile's lock" {
 	echo stale >app.pid
 	cannot 1 "cannot redirect the standard streams: Interrupted system call" \
 		inject=dup2:error=EINTR:when=1 -- daemonize -f -p "$T/app.pid" true
 	expect "$(cat app.pid)" stale
 }
 
-# beside_nothing: there is neither a pidfile nor what would have become one.
+# beside_nothing: there is neither a pidfile nor a draft of one.
 beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 
-@test "-f that cannot make, write, lock or name its pidfile leaves none" {
+@test "-f leaves no pidfile if it cannot make, write, lock or name it" {
 	draft='app.pid[.][0-9a-f]*'
 	while read -r calls pattern error message; do
 		nth=$(nth "$calls" "$pattern" daemonize -f -p "$T/app.pid" true)
@@ -273,7 +273,7 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	END
 }
 
-@test "a pidfile that cannot be written or named is a failed start, and what is there stays" {
+@test "a start fails if its pidfile cannot be written or named, and an old one stays" {
 	for fault in fchmod:error=EPERM pwrite64:error=EIO rename,renameat,renameat2:error=EIO; do
 		cannot 1 "cannot re* pidfile '$T/app.pid': *" "inject=rename,renameat,renameat2:error=EIO" -- \
 			daemonize -p "$T/app.pid" true
@@ -285,7 +285,7 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	done
 }
 
-@test "a daemon that is killed in the middle of its claim leaves nothing that it has begun to write" {
+@test "a daemon that is killed in the middle of its claim leaves nothing half-written" {
 	for moment in fchmod pwrite64 rename,renameat,renameat2; do
 		cannot 1 "cannot start 'true': killed by signal 9 before it was executed" "inject=$moment:signal=KILL" -- \
 			daemonize -p "$T/app.pid" true
@@ -294,7 +294,7 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	done
 }
 
-@test "-f that cannot lock what it has written in place leaves nothing" {
+@test "-f leaves nothing if it cannot lock what it has written in place" {
 	long=$(printf '%0251d.pid' 0)
 	nth=$(nth fcntl F_DUPFD, daemonize -f -p "$long" true)
 	rm -f "$long"
@@ -314,7 +314,7 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	expect "$status" 0
 }
 
-@test "-f tells it also where no fd from 10 up can be had" {
+@test "-f reports a failure even if it gets no fd from 10 up" {
 	cannot 1 "cannot change to directory '/': Input/output error" inject=chdir:error=EIO -- \
 		target with --nofile 8 -- daemonize -f -p "$T/app.pid" true
 	no_pidfile
@@ -327,7 +327,7 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	no_pidfile
 }
 
-@test "-f that cannot keep standard error goes on" {
+@test "-f goes on if it cannot keep standard error" {
 	nth=$(nth fcntl F_DUPFD_CLOEXEC daemonize -f -o - echo up)
 	run -0 --separate-stderr faulty "inject=fcntl:error=EMFILE:when=$nth+" -- daemonize -f -o - echo up
 	expect "$output" up
@@ -336,7 +336,7 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 
 # ---- The pidfile ----
 
-@test "a pidfile that cannot be read, or asked for its lock, is told" {
+@test "a failure to read a pidfile, or to query its lock, is reported" {
 	on=("$T/app.pid")
 	echo 1 >app.pid
 	for mode in --status:4 --stop:1; do
@@ -350,14 +350,14 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	expect "$(cat app.pid)" 1
 }
 
-@test "a pidfile that goes while it is looked at is none" {
+@test "a pidfile that disappears while it is examined counts as missing" {
 	on=("$T/app.pid")
 	echo 1 >app.pid
 	run -3 faulty inject=openat,open:error=ENOENT:when=1 -- daemonize --status -p "$T/app.pid"
 	expect "$output" "not running"
 }
 
-@test "a pidfile that cannot be opened a second time is told" {
+@test "a failure to open a pidfile a second time is reported" {
 	start -p app.pid
 	on=("$T/app.pid")
 	fails 1 "daemonize: cannot open pidfile '$T/app.pid': Input/output error" \
@@ -365,7 +365,7 @@ beside_nothing() { expect "$(compgen -G "$T/app.pid*")" ""; }
 	alive "$pid"
 }
 
-# fd_below_10 INJECTION: what --status then says of a daemon whose lock is not where locks are.
+# fd_below_10 INJECTION: what --status then says of a daemon whose lock is on an fd below 10.
 fd_below_10() {
 	target with --nofile 10 -- daemonize -p app.pid target dump "$report"
 	reported "$report"
@@ -374,13 +374,13 @@ fd_below_10() {
 }
 
 # bats test_tags=needs:proc
-@test "a daemon some of whose fds cannot be seen runs" {
+@test "a daemon counts as running even if some of its fds cannot be seen" {
 	expect "$(fd_below_10 inject=getdents64:error=EIO)" "running (pid $(<app.pid))"
 	grep -q EIO trace
 }
 
 # bats test_tags=needs:proc
-@test "who holds the lock and was not there when the file was written is not signalled if its fds cannot be seen" {
+@test "a lock holder that is younger than the pidfile is not signalled if its fds cannot be seen" {
 	: >app.pid
 	target readlock app.pid "$report" 3>&- &
 	reported "$report"
@@ -396,21 +396,21 @@ fd_below_10() {
 }
 
 # bats test_tags=needs:proc
-@test "no more is asked of a daemon's fds than that of the lock: the others may be on a disk that does not answer" {
+@test "of a daemon's fds only the lock's is examined: the others may be on a disk that does not answer" {
 	start -p app.pid
 	run -0 strace -qq -o trace daemonize --status -p app.pid
 	expect "$output" "running (pid $pid)"
 	run -1 grep getdents trace
 }
 
-@test "a pidfile that the daemon cannot read is a failed start" {
+@test "a start fails if the daemon cannot read the pidfile" {
 	on=("$T/app.pid")
 	cannot 1 "cannot read pidfile '$T/app.pid': Input/output error" inject=pread64:error=EIO -- \
 		daemonize -p "$T/app.pid" true
 	no_pidfile
 }
 
-@test "a pidfile is written in place if the directory takes no other, and for no other reason" {
+@test "a pidfile is written in place if the directory takes no new file, and for no other reason" {
 	echo stale >app.pid
 	inode=$(stat -c %i app.pid)
 	for error in EACCES EPERM EBUSY ENAMETOOLONG ENOENT; do
@@ -428,14 +428,14 @@ fd_below_10() {
 	done
 }
 
-@test "a pidfile written in place that has the mode that it ought to have keeps it, also where modes cannot be set" {
+@test "a pidfile written in place that already has the right mode needs no chmod" {
 	in_place
 	faulty inject=fchmod:error=EPERM -- "${as[@]}" daemonize -p "$T/app.pid" target dump "$report" 3>&- &
 	reported "$report"
 	has_the_lock
 }
 
-@test "a pidfile that cannot be written in place is a failed start" {
+@test "a start fails if its pidfile cannot be written in place" {
 	in_place
 	chmod 600 app.pid
 	cannot 1 "cannot write pidfile '$T/app.pid': Operation not permitted" inject=fchmod:error=EPERM -- \
@@ -448,7 +448,7 @@ fd_below_10() {
 	done
 }
 
-@test "where there are no locks an old pidfile stays as it is" {
+@test "where there are no locks, an old pidfile stays as it is" {
 	on=("$T/app.pid")
 	echo stale >app.pid
 	cannot 1 "cannot lock pidfile '$T/app.pid': No locks available" inject=fcntl:error=ENOLCK:when=2 -- \
@@ -456,7 +456,7 @@ fd_below_10() {
 	expect "$(cat app.pid)" stale
 }
 
-@test "a lock that is refused with EACCES, as some systems do, is another's for the moment" {
+@test "a lock that is refused with EACCES, as on some systems, is tried again" {
 	on=("$T/app.pid")
 	run -0 --separate-stderr faulty inject=fcntl:error=EACCES:when=1 -- \
 		timeout 20 daemonize -f -p "$T/app.pid" true
@@ -466,7 +466,7 @@ fd_below_10() {
 
 # ---- Races, held open by strace ----
 
-# slow INJECTION DAEMONIZE-OPTION...: a start of the target in the background that halts for a while there.
+# slow INJECTION DAEMONIZE-OPTION...: starts the target, in the background; the start halts for a while there.
 slow() {
 	faulty "$1:delay_enter=3000000" -- "${as[@]}" daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 &
 	slow=$!
@@ -477,7 +477,7 @@ stuck() {
 	faulty "$1:delay_enter=60000000" -- "${as[@]}" daemonize "${@:2}" target dump "$report" >"$T/said" 2>&1 3>&- &
 }
 
-# halted PATTERN: the slow one has come to what the trace then shows.
+# halted PATTERN: waits until the trace shows that the slow start has come to this.
 halted() { wait_until 10 grep -q "$1" "$T/trace"; }
 
 slow_ends() {
@@ -487,14 +487,14 @@ slow_ends() {
 	expect "$(cat "$T/said")" "$2"
 }
 
-# named: meanwhile the file has come to name a process that holds no lock; sets other.
+# named: meanwhile the file comes to name a process that holds no lock; sets other.
 named() {
 	sleep 600 3>&- &
 	other=$!
 	echo "$other" >app.pid
 }
 
-# has_the_lock: the reported one has the lock, and no other fd of the file than that.
+# has_the_lock: the daemon that has reported has the lock, and no other fd of the file.
 has_the_lock() {
 	grep -q "POSIX .* READ $pid .*:$(stat -c %i app.pid) " /proc/locks
 	expect "$(cat app.pid)" "$pid"
@@ -502,7 +502,7 @@ has_the_lock() {
 }
 
 # bats test_tags=needs:proc
-@test "a stop that comes between the two locks of a start waits for what the start comes to" {
+@test "a stop that comes between the two locks of a start waits for the start's outcome" {
 	in_place
 	faulty inject=fcntl:when=3:delay_enter=500000 -- "${as[@]}" daemonize -s 0.1 -p "$T/app.pid" \
 		target dump "$report" >"$T/said" 2>&1 &
@@ -513,7 +513,7 @@ has_the_lock() {
 	slow_ends '@(0|4)' "*" # not "killed before it was executed"
 }
 
-@test "a daemon named by the file just before it is locked has won" {
+@test "another daemon wins if the pidfile names it just before the lock is taken" {
 	slow inject=setsid -p "$T/app.pid"
 	halted setsid
 	sleep 600 &
@@ -541,7 +541,7 @@ has_the_lock() {
 	[ ! -e "$report" ]
 }
 
-@test "a FIFO that takes the file's place just before it is looked at is refused, without a wait" {
+@test "a FIFO that takes the file's place just before it is looked at is refused, without waiting" {
 	on=("$T/app.pid")
 	echo stale >app.pid
 	mkfifo fifo
@@ -552,7 +552,7 @@ has_the_lock() {
 	[ -p app.pid ] && [ ! -e "$report" ]
 }
 
-@test "a file that is replaced between its being opened and locked is not written to" {
+@test "a file that is replaced after it was opened, before it is locked, is not written to" {
 	on=("$T/app.pid")
 	echo stale >app.pid
 	slow inject=fcntl:when=2 -f -p "$T/app.pid"
@@ -564,7 +564,7 @@ has_the_lock() {
 	has_the_lock
 }
 
-@test "a start that locks a file that another has replaced meanwhile is refused" {
+@test "a start that locks a file that another start has just replaced is refused" {
 	on=("$T/app.pid")
 	echo stale >app.pid
 	slow inject=fcntl:when=2 -f -p "$T/app.pid"
@@ -574,7 +574,7 @@ has_the_lock() {
 	[ ! -e "$report" ]
 }
 
-@test "a pidfile that another makes at the same moment stays, where there are no locks" {
+@test "a pidfile that another process makes at the same moment stays, where there are no locks" {
 	on=("$T/app.pid")
 	faulty inject=openat,open:when=2:delay_enter=3000000 inject=fcntl:error=ENOLCK -- \
 		daemonize -f -p "$T/app.pid" true >"$T/said" 2>&1 &
@@ -585,21 +585,21 @@ has_the_lock() {
 	expect "$(cat app.pid)" another
 }
 
-@test "there is never a moment without a number in a file that is taken over" {
+@test "a pidfile that is taken over is never without a PID" {
 	echo 2147483646 >app.pid
 	stuck inject=rename,renameat,renameat2 -p "$T/app.pid"
 	halted rename
 	expect "$(cat app.pid)" 2147483646
 }
 
-@test "there is never a moment without a number in a file that is written in place" {
+@test "a pidfile that is written in place is never without a PID" {
 	in_place 2147483646
 	stuck inject=pwrite64 -p "$T/app.pid"
 	halted pwrite64
 	expect "$(cat app.pid)" 2147483646
 }
 
-@test "one that is slower than another truncates no log" {
+@test "a start that loses to another truncates no log" {
 	echo before >app.log
 	slow inject=setsid -p "$T/app.pid" --truncate -o "$T/app.log"
 	halted setsid
@@ -608,7 +608,7 @@ has_the_lock() {
 	expect "$(cat app.log)" before
 }
 
-@test "one who has the lock, and may yet fail, is looked at again" {
+@test "--status looks again at a daemon that has the lock and may yet fail" {
 	stuck inject=chdir -p "$T/app.pid"
 	halted chdir
 	strace -qq -o looks -e trace=fcntl -P "$T/app.pid" daemonize --status -p "$T/app.pid" || true
@@ -616,7 +616,7 @@ has_the_lock() {
 }
 
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "--ok-if-running gives up on a start that is not done in a minute" {
+@test "--ok-if-running gives up on a start that takes more than a minute" {
 	need faketime
 	content() { faketime -f '+0 x30' "$T/bin/daemonize" --ok-if-running -p "$T/app.pid" true; }
 	stuck inject=chdir -p "$T/app.pid"
@@ -628,7 +628,7 @@ has_the_lock() {
 	fails 124 "daemonize: gave up waiting: another start (pid $!) has not finished after 60.00 s" content
 }
 
-@test "a daemon whose launcher has been killed goes on, though nobody hears what it says" {
+@test "a daemon whose launcher has been killed goes on, although nobody reads its messages" {
 	slow inject=chdir -v -p "$T/app.pid"
 	halted chdir
 	kill -KILL "$(head -n1 trace | cut -d' ' -f1)"
@@ -636,7 +636,7 @@ has_the_lock() {
 	has_the_lock
 }
 
-@test "a pidfile that is removed between its being opened and locked is made again" {
+@test "a pidfile that is removed after it was opened, before it is locked, is made again" {
 	on=("$T/app.pid")
 	slow inject=fcntl:when=1 -p "$T/app.pid"
 	wait_until 10 test -e app.pid
@@ -645,7 +645,7 @@ has_the_lock() {
 	expect "$(cat app.pid)" "$pid"
 }
 
-@test "a daemon that writes into the file just before it is locked for good has won" {
+@test "another daemon wins if a pidfile written in place names it just before the final lock" {
 	in_place
 	slow inject=fcntl:when=3 -p "$T/app.pid"
 	halted F_DUPFD
@@ -657,7 +657,7 @@ has_the_lock() {
 	[ ! -e "$report" ]
 }
 
-@test "a pidfile written in place that is removed before it is locked for good is no success" {
+@test "a start fails if its pidfile, written in place, is removed before the final lock" {
 	for moment in fcntl:when=3 openat,open:when=2; do
 		in_place
 		slow "inject=$moment" -p "$T/app.pid"
@@ -668,12 +668,12 @@ has_the_lock() {
 	done
 }
 
-@test "a start in place waits until another has let go of its pidfile" {
+@test "a start that writes in place waits until another process has released its pidfile" {
 	in_place
 	slow inject=fcntl:when=3 -p "$T/app.pid"
 	halted F_DUPFD
 	wait_until 10 grep -qx '[0-9]*' app.pid
-	# It lets go as soon as the start has tried.
+	# It releases the lock as soon as the start has tried.
 	python3 -c 'import fcntl, time
 file = open("app.pid", "r+")
 fcntl.lockf(file, fcntl.LOCK_EX)
@@ -683,7 +683,7 @@ while not any(error in open("trace").read() for error in ("EAGAIN", "EACCES")):
 	has_the_lock
 }
 
-@test "a start in place does not wait long for another to let go of its pidfile" {
+@test "a start that writes in place does not wait long for another process to release its pidfile" {
 	in_place
 	slow inject=fcntl:when=3 -p "$T/app.pid"
 	halted F_DUPFD
@@ -695,7 +695,7 @@ while not any(error in open("trace").read() for error in ("EAGAIN", "EACCES")):
 	[ ! -e "$report" ]
 }
 
-@test "another who has locked a file that was written in place has won" {
+@test "another process wins if it locks a pidfile that was written in place" {
 	in_place
 	slow inject=fcntl:when=3 -p "$T/app.pid"
 	halted F_DUPFD
@@ -706,7 +706,7 @@ while not any(error in open("trace").read() for error in ("EAGAIN", "EACCES")):
 	[ ! -e "$report" ]
 }
 
-@test "a start in place that gets no lock for good is told" {
+@test "a start that writes in place fails if it cannot get the final lock, and says so" {
 	in_place
 	# After a look, the lock for writing, and a higher fd.
 	cannot 1 "cannot lock pidfile '$T/app.pid': No locks available" inject=fcntl:error=ENOLCK:when=4 -- \
@@ -714,7 +714,7 @@ while not any(error in open("trace").read() for error in ("EAGAIN", "EACCES")):
 	grep -q 'F_RDLCK.*ENOLCK' trace
 }
 
-@test "a new pidfile gets the name when it is locked, and no sooner" {
+@test "a new pidfile gets its name only when it is locked" {
 	echo stale >app.pid
 	nth=$(nth fcntl 'F_SETLK.*F_RDLCK' daemonize -f -p "$T/app.pid" true)
 	echo stale >app.pid
@@ -726,7 +726,7 @@ while not any(error in open("trace").read() for error in ("EAGAIN", "EACCES")):
 # draft: the new file that will become the pidfile.
 draft() { sed -n 's/.*"\([^"]*app[.]pid[.][0-9a-f]*\)".*/\1/p' trace | head -n 1; }
 
-@test "a file that has taken the name of the new one is not written to, or locked" {
+@test "a file that has taken the temporary name of a new pidfile is neither written to nor locked" {
 	for moment in O_EXCL O_RDONLY; do
 		rm -f app.pid
 		nth=$(nth openat,open "app.pid[.][0-9a-f]*\".*$moment" daemonize -f -p "$T/app.pid" true)
@@ -741,7 +741,7 @@ draft() { sed -n 's/.*"\([^"]*app[.]pid[.][0-9a-f]*\)".*/\1/p' trace | head -n 1
 	done
 }
 
-@test "a daemon named by the file that was just made for the lock has won, and its file stays" {
+@test "another daemon wins if the file just made for the lock names it, and its file stays" {
 	on=("$T/app.pid")
 	slow inject=pread64:when=1 -f -p "$T/app.pid"
 	halted pread64
@@ -751,7 +751,7 @@ draft() { sed -n 's/.*"\([^"]*app[.]pid[.][0-9a-f]*\)".*/\1/p' trace | head -n 1
 }
 
 # bats test_tags=needs:proc
-@test "a daemon that ends while it is looked at has ended, and who has its lock next is told" {
+@test "--status notices that a daemon exits while it is examined, and names the lock's next holder" {
 	for next in nobody another; do
 		rm -f "$report" locked
 		start -p app.pid
@@ -772,7 +772,7 @@ draft() { sed -n 's/.*"\([^"]*app[.]pid[.][0-9a-f]*\)".*/\1/p' trace | head -n 1
 	done
 }
 
-@test "-f that was slower than another says who runs" {
+@test "-f that loses to another start names the PID that runs" {
 	on=("$T/app.pid")
 	slow inject=openat,open:when=2 -f -p "$T/app.pid"
 	halted openat
@@ -782,8 +782,8 @@ draft() { sed -n 's/.*"\([^"]*app[.]pid[.][0-9a-f]*\)".*/\1/p' trace | head -n 1
 	[ ! -e "$report" ]
 }
 
-# lost_to INJECTION PATTERN COMMAND...: "-f -w" that has been halted there loses to the other that this
-# starts, and has the pidfile, and a lock that lasts, when that has ended.
+# lost_to INJECTION PATTERN COMMAND...: "-f -w", halted there, loses to the other daemon that this starts, and
+# gets the pidfile, and a lock that lasts, when that daemon has exited.
 lost_to() {
 	on=("$T/app.pid")
 	slow "$1" -v -f -w inf -p "$T/app.pid"
@@ -797,34 +797,34 @@ lost_to() {
 	has_the_lock
 }
 
-@test "-f -w that has lost to one with the lock has it in the end" {
+@test "-f -w that loses to a daemon with the lock gets the lock in the end" {
 	with_the_lock() { daemonize -p app.pid sleep 600 && other=$(cat app.pid); }
 	lost_to inject=openat,open:when=2 O_CREAT with_the_lock
 }
 
-@test "-f -w that has lost to one without the lock has it in the end" {
+@test "-f -w that loses to a daemon without the lock gets the lock in the end" {
 	lost_to inject=openat,open:when=2 O_CREAT named
 }
 
-# An fd that is left from before would end the lock, when it is closed.
-@test "-f -w that has lost to one with the lock has it in the end where it can only write in place" {
+# Closing an fd that is left from before would release the lock.
+@test "-f -w that loses to a daemon with the lock gets the lock in the end where it can only write in place" {
 	in_place
 	locked_in_place() { "${as[@]}" daemonize -p "$T/app.pid" sleep 600 && other=$(cat app.pid); }
 	lost_to inject=openat,open:when=2 O_RDWR locked_in_place
 }
 
-@test "-f -w that has lost to one without the lock has it in the end where it can only write in place" {
+@test "-f -w that loses to a daemon without the lock gets the lock in the end where it can only write in place" {
 	in_place
 	lost_to inject=openat,open:when=2 O_RDWR named
 }
 
-@test "-f -w that has lost at the last moment has the lock in the end" {
+@test "-f -w that loses at the last moment gets the lock in the end" {
 	in_place
 	in_the_gap() { wait_until 10 grep -qx '[0-9]*' app.pid && named; }
 	lost_to inject=fcntl:when=3 F_DUPFD in_the_gap
 }
 
-# rotated_after INJECTION PATTERN OPTION...: one that waits as a loser of a race logs to the new log.
+# rotated_after INJECTION PATTERN OPTION...: a start that has lost a race, and waits, logs to the new log.
 rotated_after() {
 	on=("$T/app.pid")
 	echo old >app.log
@@ -857,7 +857,7 @@ clearing() {
 	halted F_SETLK
 }
 
-@test "a pidfile that another locks before it is removed stays" {
+@test "a pidfile that another process locks before it is removed stays" {
 	clearing
 	target lock app.pid locked 3>&- &
 	wait_until 10 test -e locked
@@ -873,14 +873,14 @@ clearing() {
 	expect "$(cat app.pid)" 2147483646
 }
 
-@test "a pidfile that names another before it is removed stays" {
+@test "a pidfile that comes to name another process before it is removed stays" {
 	clearing
 	echo 2147483645 >app.pid
 	slow_ends 0 ""
 	expect "$(cat app.pid)" 2147483645
 }
 
-@test "a lock that another takes first, with the pidfile, names its PID" {
+@test "if another start takes the lock file first, and the pidfile, its PID is named" {
 	slow inject=flock -p "$T/app.pid" -l "$T/app.lock"
 	halted flock
 	daemonize -p app.pid -l app.lock sleep 600
@@ -888,10 +888,10 @@ clearing() {
 	[ ! -e "$report" ]
 }
 
-# The one that was started as "slow": the first that strace has seen.
+# The process that was started as "slow": the first that strace has seen.
 launcher() { awk 'NR == 1 { print $1 }' "$T/trace"; }
 
-# loses OPTION...: the slow one waits for another's end, since that was faster.
+# loses OPTION...: the slow start waits for another daemon to exit, which was faster.
 loses() {
 	slow inject=setsid -v -w 60 -p "$T/app.pid" "$@"
 	halted setsid
@@ -899,7 +899,7 @@ loses() {
 	wait_until 10 grep -q "waiting for the other instance to exit" "$T/said"
 }
 
-@test "a start that has lost a race and waits starts when the winner has ended" {
+@test "a start that has lost a race and waits starts when the winner has exited" {
 	loses
 	daemonize --stop -p app.pid
 	wait_until 10 grep -q "'target' is up" "$T/said"
@@ -907,7 +907,7 @@ loses() {
 	expect "$(cat app.pid)" "$pid"
 }
 
-@test "a start that has lost a race and waits keeps its two commands for the logs apart" {
+@test "a start that has lost a race and waits keeps its two loggers apart" {
 	loses -o '|cat >out' -e '|cat >err'
 	daemonize --stop -p app.pid
 	wait_until 10 grep -q "'target' is up" "$T/said"
@@ -923,7 +923,7 @@ loses() {
 	expect "$(ours)" "$(cat app.pid)"
 }
 
-@test "a signal to the launcher while the daemon is born leaves none that nobody has heard of" {
+@test "a signal to the launcher while the daemon is born leaves no daemon that it has not reported" {
 	slow inject=chdir -P
 	halted chdir
 	kill -TERM "$(launcher)"
@@ -932,7 +932,7 @@ loses() {
 	expect "$(cat said)" "$pid"
 }
 
-@test "a daemon is born though its launcher is killed meanwhile" {
+@test "a daemon is born even if its launcher is killed meanwhile" {
 	slow inject=chdir -v -p "$T/app.pid"
 	halted chdir
 	kill -KILL "$(launcher)"
@@ -941,7 +941,7 @@ loses() {
 }
 
 # bats test_tags=needs:pidfd
-@test "a daemon that takes the place of one that is to be stopped, before that is pinned, lives on" {
+@test "a daemon that takes the place of the one to be stopped, before that is pinned, lives on" {
 	start -p app.pid
 	faulty inject=pidfd_open:delay_enter=1500000 -- daemonize --stop -p "$T/app.pid" >"$T/said" 2>&1 &
 	slow=$!
@@ -965,7 +965,7 @@ loses() {
 }
 
 # bats test_tags=needs:subreaper
-@test "a daemon that dies just after it was found alive is not taken for an orphan: its status is told" {
+@test "a daemon that dies just after it was found alive is not taken for an orphan: its status is reported" {
 	printf '%s\n' '#!/bin/sh' 'sleep 0.2' 'exit 7' >bin/app
 	chmod 755 bin/app
 	# The first one asks for children that the caller had.
@@ -973,7 +973,7 @@ loses() {
 		strace -qq -o "$T/trace" -e inject=waitid:delay_exit=2000000:when=2 daemonize -s 60 app
 }
 
-# guarded PID: next below the mapping with its stack is a page that it may not touch; sets pointer.
+# guarded PID: right below the mapping with its stack is a page that it may not touch; sets pointer.
 guarded() {
 	local range access rest below=0 low
 
@@ -991,7 +991,7 @@ guarded() {
 }
 
 # bats test_tags=needs:native,needs:proc
-@test "each child that borrows the launcher's memory has its own stack, and below both is a page that nobody may touch" {
+@test "each child that borrows the launcher's memory has its own stack, above a page that it may not touch" {
 	slow inject=chdir -p "$T/app.pid"
 	halted chdir
 	guarded "$(awk '/ setsid\(/ { print $1 }' trace)"
@@ -1002,7 +1002,7 @@ guarded() {
 }
 
 # bats test_tags=needs:native
-@test "a guard for a child's stack that cannot be had is told" {
+@test "a failure to guard a child's stack is reported" {
 	nth=$(nth mprotect PROT_NONE daemonize true)
 	cannot 1 "cannot fork: Cannot allocate memory" "inject=mprotect:error=ENOMEM:when=$nth" -- \
 		daemonize -p "$T/app.pid" true
@@ -1030,7 +1030,7 @@ guarded() {
 
 # ---- What a system may lack ----
 
-@test "without subreapers a death is told all the same" {
+@test "without subreapers a death is still reported" {
 	need_root
 	need unshare
 	run -4 --separate-stderr faulty inject=prctl:error=EINVAL -- daemonize -s 20 -p "$T/app.pid" target exit 7
@@ -1052,14 +1052,14 @@ guarded() {
 	[ ! -e "$report" ]
 }
 
-@test "a socket for --notify that can be had nowhere is told" {
+@test "a failure to create the socket for --notify anywhere is reported" {
 	cannot 1 "cannot create the notification socket: Permission denied" inject=bind:error=EACCES -- daemonize --notify true
 	cannot 1 "cannot create the notification socket: *" inject=bind:error=EINVAL \
 		inject=mkdir,mkdirat:error=ENOSPC -- daemonize --notify true
 	rmdir "/tmp/daemonize-$(id -u)" || true # unless others use it
 }
 
-@test "a socket for --notify whose file cannot be made the daemon's is told, and not left" {
+@test "a failure to give the socket for --notify to the daemon is reported, and no socket is left" {
 	for call in fchmodat fchmod fchownat; do
 		! is_root && [ $call = fchownat ] && continue
 		user=()
@@ -1078,7 +1078,7 @@ guarded() {
 	expect "$(field env.NOTIFY_SOCKET)" '@*'
 }
 
-# floods COMMAND: makes "app", a daemon of whose children each runs this.
+# floods COMMAND: makes "app", a daemon each of whose children runs this.
 floods() {
 	printf '%s\n' '#!/bin/sh' "for i in 1 2 3 4 5 6; do $1 & done" 'exec target dump "$DAEMONIZE_TEST/pub/report"' >bin/app
 	chmod 755 bin/app
@@ -1087,13 +1087,13 @@ floods() {
 # slowly COMMAND...: it reads more slowly than others write.
 slowly() { faulty inject=recvmsg,read:delay_exit=10000 -- "$@"; }
 
-@test "a daemon whose messages never end is given up when the time is over" {
+@test "a start gives up in time on a daemon whose messages never end" {
 	floods "target flood STATUS=busy"
 	fails 124 "daemonize: gave up waiting: app is not ready after * s: busy" slowly daemonize --notify -t 2 app
 	nothing_runs
 }
 
-# ends_by_interrupt OPTION...: so does a start of "app".
+# ends_by_interrupt OPTION...: SIGINT ends a start of "app".
 ends_by_interrupt() {
 	rm -f "$report"
 	slowly env --default-signal=INT "$T/bin/daemonize" "$@" app 2>"$T/said" &
@@ -1118,7 +1118,7 @@ ends_by_interrupt() {
 	expect "$(cat status)" 0
 }
 
-@test "a start that fails does not hear others out without end" {
+@test "a start that fails does not listen to other processes forever" {
 	slowly daemonize --notify target dump "$report" 2>"$T/said" &
 	slow=$!
 	reported "$report"
@@ -1129,7 +1129,7 @@ ends_by_interrupt() {
 	slow_ends 4 "daemonize: target *"
 }
 
-@test "where the kernel lists no children, a daemon that said READY=1 is heard out" {
+@test "where the kernel lists no children, READY=1 still counts" {
 	need_root # whose READY=1 may be a child's
 	starts=(daemonize --notify -t 20 sh -c 'sleep 60 & exec target notify READY=1 "$0"' "$report")
 	nth=$(nth openat '"[0-9]*/children' "${starts[@]}")
@@ -1140,5 +1140,5 @@ ends_by_interrupt() {
 	expect "$(cat status)" 0
 	listed_twice
 }
-# It is asked again, in the hope that it lists those that may have more to say.
+# The kernel is asked again, in the hope that it lists children that may have more to say.
 listed_twice() { [ "$(grep -c '"[0-9]*/children' "$T/trace")" -ge 2 ]; }

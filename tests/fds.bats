@@ -8,7 +8,7 @@ load helper
 # The numbers of the fds that the target was given.
 fds() { sed -n 's/^fd\.\([0-9]*\)=.*/\1/p' "$report" | paste -sd ' '; }
 
-# syscalls CALLS LIMIT [TRACER OPTION...]: how often a start makes these calls under such a limit on fds.
+# syscalls CALLS LIMIT [TRACER OPTION...]: how often a start makes these calls with this limit on fds.
 syscalls() {
 	strace -f -qq -o "$T/trace" -e "trace=$1,close_range" "${@:3}" target with --nofile "$2" -- daemonize true
 	grep -cE "\<(${1//,/|})\(" "$T/trace"
@@ -25,32 +25,32 @@ syscalls() {
 	expect "$(fds)" "0 1 2"
 }
 
-@test "with a pidfile there is one more, at 10 or above, read-only and kept across exec" {
+@test "a pidfile adds one fd, at 10 or above, read-only and kept across exec" {
 	from --open 3,4,10,11
 	start -p "$T/app.pid"
 	expect "$(fds)" "0 1 2 1[0-9]"
 	expect "$(sed -n 's/^fd.1[0-9]=//p' "$report")" "r append=0 cloexec=0 $T/app.pid"
 }
 
-@test "with a lock there is one more, at 10 or above" {
+@test "a lock adds one fd, at 10 or above" {
 	start -l "$T/app.lock"
 	expect "$(fds)" "0 1 2 1[0-9]"
 	expect "$(grep "$T/app.lock\$" "$report" | grep ^fd)" "fd.1[0-9]=* cloexec=0 *"
 }
 
-@test "-f, too, gives the command no fd but the pidfile" {
+@test "-f gives the command no extra fd but the pidfile's" {
 	"$T/bin/daemonize" -f -p "$T/app.pid" target dump "$report" 3>&- &
 	own $!
 	reported "$report"
 	expect "$(fds)" "0 1 2 1[0-9]"
 }
 
-@test "the fds of the logs themselves are not left over" {
+@test "the fds on which the logs were opened are closed" {
 	start -i /dev/zero -o "$T/out" -e "$T/err"
 	expect "$(fds)" "0 1 2"
 }
 
-# ---- Kept ones ----
+# ---- Kept fds ----
 
 @test "-k keeps an fd" {
 	from --open 7,9
@@ -70,7 +70,7 @@ syscalls() {
 	expect "$(fds)" "0 1 2 5 6 8"
 }
 
-@test "a kept fd is the same open file" {
+@test "a kept fd is still the same open file" {
 	echo hello >"$T/input"
 	daemonize -k 7 -o "$T/out" sh -c 'cat <&7; exec cat' 7<"$T/input"
 	wait_until 5 grep -q hello "$T/out"
@@ -96,12 +96,12 @@ syscalls() {
 	nothing_runs
 }
 
-@test "a range of which one fd is not open cannot be kept" {
+@test "a range cannot be kept if one of its fds is not open" {
 	fails 1 "daemonize: *71*" target with --open 70,72 -- daemonize -k 70-72 target dump "$report"
 	nothing_runs
 }
 
-@test "a list of fds is checked before it is believed" {
+@test "an invalid list of fds is refused" {
 	for list in '' x 3x '3,' ',3' '3,,4' 3- -3 3--5 3-4-5 5-3 '3;4' '3 4' ' 3' 3.5 +3 0x3 99999999999 4-99999999999; do
 		echo "list: '$list'"
 		fails 2 "daemonize: *" daemonize -k "$list" target dump "$report"
@@ -131,7 +131,7 @@ syscalls() {
 	expect "$output" 0
 }
 
-@test "the fd 3 that bats waits for is not in the daemon" {
+@test "the daemon does not hold the fd 3 that bats waits for" {
 	bats_output=$(readlink "/proc/$BASHPID/fd/3")
 	[ -n "$bats_output" ]
 	start
@@ -143,10 +143,10 @@ syscalls() {
 	expect "$output" $'one\ntwo'
 }
 
-# ---- However many are allowed ----
+# ---- Whatever the limit on fds ----
 
 # bats test_tags=no-valgrind
-@test "an fd above a limit that was lowered is closed too" {
+@test "an fd above a lowered limit is closed, too" {
 	from --open 300,900 --nofile 100
 	start
 	expect "$(fds)" "0 1 2"
@@ -167,7 +167,7 @@ without_close_range() {
 }
 
 # bats test_tags=no-valgrind
-@test "without close_range fds are closed as well" {
+@test "without close_range fds are closed all the same" {
 	without_close_range target with --open 7,300,900 --nofile 100 --
 	start
 	expect "$(fds)" "0 1 2"
@@ -180,7 +180,7 @@ without_close_range() {
 }
 
 # bats test_tags=needs:linux,no-valgrind
-@test "without close_range and without /proc fds are closed as well" {
+@test "without close_range and without /proc fds are closed all the same" {
 	need_root
 	need unshare
 	without_close_range unshare -m sh -c 'mount -t tmpfs none /proc; exec "$@"' sh \

@@ -7,7 +7,7 @@
 load helper
 load world
 
-# fleet NUMBER: that many hosts, web01 (127.0.0.1) and its neighbours; here is the network that they are in.
+# fleet NUMBER: boots that many hosts, web01 (127.0.0.1) and its neighbours, in a network of their own.
 fleet() {
 	need_root
 	need ip pdsh ssh ssh-keygen unshare /usr/sbin/sshd
@@ -31,7 +31,7 @@ fleet() {
 	export PDSH_SSH_ARGS_APPEND="-F $T/ssh_config"
 }
 
-# boot ADDRESS PIDFILE: a host.
+# boot ADDRESS PIDFILE: boots a host.
 boot() {
 	T=$T "${network[@]}" unshare --mount sh -euc 'for directory in /run /root /srv /var/log; do
 			mount -t tmpfs none $directory
@@ -42,10 +42,10 @@ boot() {
 			-o "ListenAddress=$1"' sh "$@"
 }
 
-# here COMMAND...: in the network of the hosts.
+# here COMMAND...: runs it in the network of the hosts.
 here() { timeout 60 "${network[@]}" "$@" </dev/null; }
 
-# The manual's line with that in it.
+# line_with TEXT: the manual's line that contains it.
 line_with() { example "pdsh" | sed -e ':join; /\\$/ { N; s/\\\n *//; b join; }' | sed -n "s/^\\$ //; /$1/p"; }
 
 # on_each PATTERN: each host has said this, and nothing else.
@@ -60,7 +60,7 @@ on_each() {
 # servers: the PIDs of all the servers there are.
 servers() { ours | xargs -r ps -o pid=,args= -p | awk '$2 " " $3 == "/bin/sh /srv/app/server" { print $1 }'; }
 
-@test "pdsh starts, asks and stops a daemon on twenty hosts, in one line each" {
+@test "pdsh starts, queries and stops a daemon on twenty hosts, with one line each" {
 	fleet 20
 	run -0 here sh -c "$(line_with 'server')"
 	expect "$output" ""
@@ -85,7 +85,7 @@ servers() { ours | xargs -r ps -o pid=,args= -p | awk '$2 " " $3 == "/bin/sh /sr
 	expect "$(servers | wc -l)" 3
 }
 
-@test "of many hosts the one where the start fails is named, with the reason" {
+@test "pdsh names the one host of many where the start fails, with the reason" {
 	fleet 3
 	here ssh -F ssh_config web02 rm /srv/app/server
 	run -127 here pdsh -S -R ssh -w 'web[01-03]' daemonize -p /run/app.pid /srv/app/server
@@ -93,7 +93,7 @@ servers() { ours | xargs -r ps -o pid=,args= -p | awk '$2 " " $3 == "/bin/sh /sr
 	expect "$(servers | wc -l)" 2
 }
 
-# play OK CHANGED FAILED HOST...: the playbook has had this effect on each of these.
+# play OK CHANGED FAILED HOST...: runs the playbook, which has this effect on each of these.
 play() {
 	run here ansible-playbook -i web01,web02,web03 play.yml
 	for host in "${@:4}"; do
@@ -101,7 +101,7 @@ play() {
 	done
 }
 
-@test "Ansible starts it where it does not run, and tells truly where it has" {
+@test "Ansible starts it where it does not run, and reports truly what it changed" {
 	need ansible-playbook
 	fleet 3
 	export ANSIBLE_SSH_COMMON_ARGS="-F $T/ssh_config" ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3 \

@@ -29,33 +29,33 @@ is_user() {
 
 capabilities() { awk '/^Cap(Inh|Prm|Eff|Amb):/ { print $2 }' "/proc/$1/status" | sort -u; }
 
-# refused_as_nobody STATUS PATTERN OPTION...: and nothing has been changed.
+# refused_as_nobody STATUS PATTERN OPTION...: fails like this, and changes nothing.
 refused_as_nobody() {
 	fails "$1" "$2" as_nobody daemonize -p "$T/pub/app.pid" -o "$T/pub/log" "${@:3}" target dump "$report"
 	nothing_runs
 	expect "$(ls "$T/pub")" ""
 }
 
-@test "the identity of the caller stays, where nothing else is asked for" {
+@test "without -u and -g the caller's identity stays" {
 	need_root
 	caller=(setpriv --groups '54301,54302')
 	start
 	is_user 0 0 54301,54302
 }
 
-@test "-u is a user with its group and its supplementary groups" {
+@test "-u sets the user, its group and its supplementary groups" {
 	with_users
 	start -u app
 	is_user 54321 54321 54321,54333
 }
 
-@test "-u takes a number for a name" {
+@test "-u takes a user's number instead of its name" {
 	with_users
 	start --user 54321
 	is_user 54321 54321 54321,54333
 }
 
-@test "a name that is a number means that name" {
+@test "a name that looks like a number is taken as a name" {
 	with_users
 	echo "54322:x:54391:54392::/srv:/bin/sh" >>"$T/passwd"
 	echo "54344:x:54393:" >>"$T/group"
@@ -63,13 +63,13 @@ refused_as_nobody() {
 	is_user 54391 54393 54393
 }
 
-@test "-u USER:GROUP is that group instead of the user's own" {
+@test "-u USER:GROUP sets that group instead of the user's own" {
 	with_users
 	start -u app:other
 	is_user 54321 54344 54333,54344
 }
 
-@test "-u takes numbers for both" {
+@test "-u takes numbers for user and group" {
 	with_users
 	start -u 54321:54344
 	is_user 54321 54344 54333,54344
@@ -101,7 +101,7 @@ refused_as_nobody() {
 	is_user 54321 54321 54321,54333
 }
 
-@test "the caller's supplementary groups are not kept, where root asks for itself" {
+@test "the caller's supplementary groups are not kept, even with -u root" {
 	need_root
 	caller=(setpriv --groups 54301)
 	start -u root
@@ -119,7 +119,7 @@ refused_as_nobody() {
 	is_user 54998 54333 54333
 }
 
-@test "a user without a name and a group is refused" {
+@test "a user without a name is refused without a group" {
 	need_root
 	fails 1 "daemonize: *54998*" daemonize -u 54998 -o "$T/log" target dump "$report"
 	nothing_runs
@@ -144,7 +144,7 @@ refused_as_nobody() {
 	run -1 grep -E '^(gid|groups)=.*\<0\>' "$report"
 }
 
-@test "privileges that could be taken back are refused" {
+@test "-u and -g refuse if root's privileges could be regained" {
 	need_root
 	need setpriv
 	# keeping CAPABILITIES OPTION...: a caller that is not root, and yet may become anybody.
@@ -158,7 +158,7 @@ refused_as_nobody() {
 	nothing_runs
 }
 
-@test "a user whose name is too long to be one is unknown, and not cut to another" {
+@test "a user name that is too long is unknown, and not cut to another" {
 	need_root
 	for digits in 400 5000; do
 		fails 1 "daemonize: unknown user '*" daemonize -u "$(printf "%0${digits}d" 65534):65534" -o "$T/log" true
@@ -166,7 +166,7 @@ refused_as_nobody() {
 	done
 }
 
-@test "a groups' database that cannot be read is no unknown group" {
+@test "a group database that cannot be read is not taken for an unknown group" {
 	need strace
 	run -1 --separate-stderr strace -f -qq -o "$T/trace" -P /etc/group -P /etc/nsswitch.conf \
 		-e inject=openat,open:error=EIO daemonize -g nosuchgroup true
@@ -174,7 +174,7 @@ refused_as_nobody() {
 }
 
 # bats test_tags=needs:linux,needs:native
-@test "-u works in a user namespace that has no number for the caller's groups" {
+@test "-u works in a user namespace that does not map the caller's groups" {
 	need_root
 	need unshare setpriv
 	setpriv --groups=4,24 unshare --user --keep-caps sh -c ': >up; until [ -e mapped ]; do sleep 0.02; done
@@ -188,7 +188,7 @@ refused_as_nobody() {
 	is_user 5 5 5
 }
 
-@test "-u USER:GROUP may be in root's group" {
+@test "-u USER:GROUP may name root's group" {
 	with_users
 	start -u app:0
 	expect "$(field uid)" 54321:54321:54321
@@ -206,7 +206,7 @@ refused_as_nobody() {
 	expect "$(field env.SHELL)" /bin/bash
 }
 
-@test "a user who may not log in has /bin/sh, so that what the daemon runs by \$SHELL does run" {
+@test "a user who may not log in gets /bin/sh, so that the daemon can run commands with \$SHELL" {
 	with_users
 	for shell in /bin/false /usr/sbin/nologin nologin; do
 		sed -i "/^app:/ s|[^:]*$|$shell|" passwd
@@ -217,13 +217,13 @@ refused_as_nobody() {
 	done
 }
 
-@test "a user without a shell has /bin/sh" {
+@test "a user without a shell gets /bin/sh" {
 	with_users
 	start -u bare
 	expect "$(field env.SHELL)" /bin/sh
 }
 
-@test "-E has the last word over what -u sets" {
+@test "-E overrides what -u sets" {
 	with_users
 	start -E HOME=/elsewhere -u app -E SHELL=/bin/zsh
 	expect "$(field env.HOME)" /elsewhere
@@ -231,13 +231,13 @@ refused_as_nobody() {
 	expect "$(field env.USER)" app
 }
 
-@test "a user without a name is at home in /" {
+@test "a user without a name has / as its HOME" {
 	need_root
 	start -u 54998:54999
 	expect "$(field env.HOME)" /
 }
 
-@test "a user without a name has no name of the caller's" {
+@test "a user without a name does not get the caller's USER, LOGNAME and SHELL" {
 	need_root
 	USER=caller LOGNAME=caller SHELL=/bin/caller start -u 54998:54999
 	run -1 grep -E '^env\.(USER|LOGNAME|SHELL)=' "$report"
@@ -249,7 +249,7 @@ refused_as_nobody() {
 	expect "$(field env.USER)" caller
 }
 
-@test "-g alone leaves HOME and USER alone" {
+@test "-g alone does not change HOME and USER" {
 	need_root
 	HOME=/home/caller USER=caller start -g nogroup
 	expect "$(field env.HOME)" /home/caller
@@ -258,7 +258,7 @@ refused_as_nobody() {
 
 # ---- What is root's stays root's ----
 
-@test "with -u the pidfile is the caller's, in a directory that the user cannot write" {
+@test "with -u the pidfile belongs to the caller, in a directory that the user cannot write" {
 	need_root
 	mkdir -m 755 "$T/run"
 	start -u nobody -p "$T/run/app.pid"
@@ -266,13 +266,13 @@ refused_as_nobody() {
 	expect "$(cat "$T/run/app.pid")" "$pid"
 }
 
-@test "with -u the daemon has no fd on which it can write the pidfile" {
+@test "with -u the daemon has no writable fd of the pidfile" {
 	need_root
 	start -u nobody -p "$T/app.pid"
 	expect "$(grep -F " $T/app.pid" "$report")" "fd.10=r *"
 }
 
-@test "a user may write a log that it could not open" {
+@test "a user can write to a log that it could not open" {
 	need_root
 	mkdir -m 700 "$T/private"
 	daemonize -u nobody -O "$T/private/log" sh -c 'id -un; exec sleep 60'
@@ -305,7 +305,7 @@ refused_as_nobody() {
 	start -i "$T/nobody/input"
 }
 
-@test "-c takes a directory that only the user may enter, or only root" {
+@test "-c takes a directory that only the user may enter" {
 	need_root
 	mkdir -m 700 "$T/theirs" "$T/mine"
 	chown nobody "$T/theirs"
@@ -334,7 +334,7 @@ without_override() {
 	expect "$(field cwd)" "$T/theirs"
 }
 
-@test "-c refuses a directory that neither root nor the user may enter, and one that is not there" {
+@test "-c refuses a directory that neither root nor the user may enter, and one that does not exist" {
 	need_root
 	mkdir -m 700 theirs mine
 	chown nobody theirs
@@ -350,14 +350,14 @@ without_override() {
 	[ ! -e app.pid ]
 }
 
-@test "a command that the user may not execute is an error" {
+@test "a command that the user may not execute is refused" {
 	need_root
 	install -m 700 "$T/bin/target" "$T/roots-own"
 	fails 126 "daemonize: *'$T/roots-own'*: Permission denied" daemonize -u nobody "$T/roots-own" dump "$report"
 	nothing_runs
 }
 
-@test "a command in a directory that the user may not enter is an error" {
+@test "a command in a directory that the user may not enter is refused" {
 	need_root
 	mkdir -m 700 "$T/private"
 	cp "$T/bin/target" "$T/private/"
@@ -367,7 +367,7 @@ without_override() {
 	[ ! -e "$T/app.pid" ]
 }
 
-@test "a command that only the user may find is run, where root may not enter, as on NFS" {
+@test "a command that only the user may find is run, even if root may not enter, as on NFS" {
 	need_root
 	mkdir -m 700 "$T/theirs"
 	cp "$T/bin/target" "$T/theirs/"
@@ -406,7 +406,7 @@ without_override() {
 	[ ! -e "$T/log" ]
 }
 
-@test "what is neither user nor group is refused" {
+@test "a malformed user or group is refused" {
 	for user in '' : :root root: root:root:root; do
 		run daemonize -u "$user" target dump "$report"
 		expect "'$user': $status" "'$user': [12]"
@@ -472,7 +472,7 @@ without_override() {
 }
 
 # bats test_tags=no-valgrind
-@test "it refuses to be run set-user-ID" {
+@test "it refuses to run set-user-ID" {
 	need_root
 	chmod u+s "$T/bin/daemonize"
 	fails 1 "daemonize: *set-user-ID*" as_nobody daemonize -p "$T/pub/app.pid" target dump "$report"
@@ -486,7 +486,7 @@ without_override() {
 }
 
 # bats test_tags=no-valgrind
-@test "it refuses to be run set-group-ID" {
+@test "it refuses to run set-group-ID" {
 	need_root
 	chmod g+s "$T/bin/daemonize"
 	fails 1 "daemonize: *set-*" as_nobody daemonize -p "$T/pub/app.pid" target dump "$report"

@@ -29,7 +29,7 @@ service() {
 	run "-$1" --separate-stderr "${shell[@]}" "$T/init" "${@:2}"
 }
 
-# Its sleeps apart.
+# Without its sleeps.
 daemons() { ours | xargs -r ps -o pid=,comm= -p | awk '$2 == "app" { print $1 }'; }
 
 # is_up: one daemon, that of the pidfile; sets pid.
@@ -189,13 +189,13 @@ does_not_change_its_mind_with_set_e_and_u() {
 	service 2
 }
 
-@test "it is one block of the README, of about fifteen lines besides its header" {
+@test "the script is one block of the README, of about fifteen lines besides its header" {
 	script_of_readme >"$T/init"
 	expect "$(grep -c '^#!' "$T/init")" 1
 	[ "$(grep -vc -e '^#' -e '^$' "$T/init")" -le 18 ]
 }
 
-@test "it has no remark from shellcheck" {
+@test "shellcheck has no remarks about the script" {
 	need shellcheck
 	script_of_readme >"$T/init"
 	shellcheck "$T/init"
@@ -203,31 +203,31 @@ does_not_change_its_mind_with_set_e_and_u() {
 
 @test "dash: start brings the daemon up" { under dash starts; }
 @test "busybox sh: start brings the daemon up" { under busybox sh starts; }
-@test "dash: start of what runs is 0, and starts no other" { under dash starts_once; }
-@test "busybox sh: start of what runs is 0, and starts no other" { under busybox sh starts_once; }
-@test "dash: start of what dies is 1, with the reason" { under dash fails_to_start; }
-@test "busybox sh: start of what dies is 1, with the reason" { under busybox sh fails_to_start; }
-@test "dash: start of what is not installed is 5" { under dash is_not_installed; }
-@test "busybox sh: start of what is not installed is 5" { under busybox sh is_not_installed; }
-@test "dash: stop ends the daemon, after which status is 3" { under dash stops; }
-@test "busybox sh: stop ends the daemon, after which status is 3" { under busybox sh stops; }
-@test "dash: stop of what is stopped is 0" { under dash stops_what_is_stopped; }
-@test "busybox sh: stop of what is stopped is 0" { under busybox sh stops_what_is_stopped; }
-@test "dash: status of what was killed is 1, and it can be started again" { under dash finds_it_dead; }
-@test "busybox sh: status of what was killed is 1, and it can be started again" { under busybox sh finds_it_dead; }
+@test "dash: start exits 0 if the daemon runs already, and starts no second one" { under dash starts_once; }
+@test "busybox sh: start exits 0 if the daemon runs already, and starts no second one" { under busybox sh starts_once; }
+@test "dash: start exits 1 if the daemon dies, with the reason" { under dash fails_to_start; }
+@test "busybox sh: start exits 1 if the daemon dies, with the reason" { under busybox sh fails_to_start; }
+@test "dash: start exits 5 if the program is not installed" { under dash is_not_installed; }
+@test "busybox sh: start exits 5 if the program is not installed" { under busybox sh is_not_installed; }
+@test "dash: stop terminates the daemon, and status then exits 3" { under dash stops; }
+@test "busybox sh: stop terminates the daemon, and status then exits 3" { under busybox sh stops; }
+@test "dash: stop exits 0 if the daemon is stopped already" { under dash stops_what_is_stopped; }
+@test "busybox sh: stop exits 0 if the daemon is stopped already" { under busybox sh stops_what_is_stopped; }
+@test "dash: status exits 1 if the daemon was killed, and it can be started again" { under dash finds_it_dead; }
+@test "busybox sh: status exits 1 if the daemon was killed, and it can be started again" { under busybox sh finds_it_dead; }
 @test "dash: reload reaches the daemon as SIGHUP" { under dash reloads; }
 @test "busybox sh: reload reaches the daemon as SIGHUP" { under busybox sh reloads; }
-@test "dash: reload of what is stopped is 7" { under dash does_not_reload_what_is_stopped; }
-@test "busybox sh: reload of what is stopped is 7" { under busybox sh does_not_reload_what_is_stopped; }
-@test "dash: restart makes another daemon, or the first" { under dash restarts; }
-@test "busybox sh: restart makes another daemon, or the first" { under busybox sh restarts; }
+@test "dash: reload exits 7 if the daemon is stopped" { under dash does_not_reload_what_is_stopped; }
+@test "busybox sh: reload exits 7 if the daemon is stopped" { under busybox sh does_not_reload_what_is_stopped; }
+@test "dash: restart replaces the daemon, or starts it" { under dash restarts; }
+@test "busybox sh: restart replaces the daemon, or starts it" { under busybox sh restarts; }
 @test "dash: force-reload leaves the daemon up" { under dash force_reloads; }
 @test "busybox sh: force-reload leaves the daemon up" { under busybox sh force_reloads; }
-@test "dash: another verb, or none, is 2" { under dash refuses_other_verbs; }
-@test "busybox sh: another verb, or none, is 2" { under busybox sh refuses_other_verbs; }
+@test "dash: another verb, or none, exits 2" { under dash refuses_other_verbs; }
+@test "busybox sh: another verb, or none, exits 2" { under busybox sh refuses_other_verbs; }
 @test "dash: anybody may ask for the status" { under dash tells_anybody_the_status; }
 @test "busybox sh: anybody may ask for the status" { under busybox sh tells_anybody_the_status; }
-@test "dash: who may not is 4, and changes nothing" { under dash obeys_only_who_may; }
-@test "busybox sh: who may not is 4, and changes nothing" { under busybox sh obeys_only_who_may; }
+@test "dash: a user without permission gets status 4, and changes nothing" { under dash obeys_only_who_may; }
+@test "busybox sh: a user without permission gets status 4, and changes nothing" { under busybox sh obeys_only_who_may; }
 @test "dash: set -eu changes none of this" { under dash does_not_change_its_mind_with_set_e_and_u; }
 @test "busybox sh: set -eu changes none of this" { under busybox sh does_not_change_its_mind_with_set_e_and_u; }

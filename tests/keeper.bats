@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
-# --restart: a keeper stays, and starts the command again whenever it exits, until it is stopped.
+# --restart: a keeper stays and restarts the command whenever it exits, until it is stopped.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper
 
-# told PATTERN: a line of the log matches.
+# told PATTERN: a line of the log matches it.
 told() { grep -qxE -- "$1" log; }
 
-# lines N FILE: there are so many, or more.
+# lines N FILE: the file has at least N lines.
 lines() { [ "$(wc -l <"$2")" -ge "$1" ]; }
 
 # running [N]: waits for the Nth run of the command, which has added its PID to "run"; sets command.
@@ -16,7 +16,7 @@ running() {
 	command=$(sed -n "${1-1}p" run)
 }
 
-# keep OPTION... -- SCRIPT: a shell that adds its PID to "run", and then runs the script; sets keeper and command.
+# keep OPTION... -- SCRIPT: keeps a shell that adds its PID to "run" and runs the script; sets keeper and command.
 keep() {
 	local script=${*: -1}
 
@@ -25,7 +25,7 @@ keep() {
 	running
 }
 
-# The run that has reported, pid, is killed; sets pid again.
+# Kills the run that reported last, pid, and waits for the report of the next; sets pid again.
 the_next_run_reports_the_same() {
 	local first=$pid
 
@@ -38,7 +38,7 @@ the_next_run_reports_the_same() {
 
 endless='while :; do sleep 0.1; done'
 
-@test "a command is started again, whatever its status, and each end is told" {
+@test "a command is restarted however it exits, and each exit is logged" {
 	keep --restart 0.1 -- 'echo >>runs; case $(wc -l <runs) in 1) exit 0;; 2) exit 3;; 3) kill -KILL $$;; esac; exec sleep 600'
 	wait_until 10 lines 4 runs
 	wait_until 10 told 'daemonize: sh \(pid [0-9]+\) exited with status 0 after [0-9.]+ s; starting it again in 0.10 s'
@@ -48,13 +48,13 @@ endless='while :; do sleep 0.1; done'
 	expect "$(daemonize --status -p app.pid)" "running (pid $keeper)"
 }
 
-@test "it is started again SECONDS after its end, not before" {
+@test "it is restarted SECONDS after it exits, not before" {
 	keep --restart 1.5 -- 'date +%s.%N >>begun; date +%s.%N >>ended'
 	wait_until 20 lines 2 begun
 	awk 'NR == FNR { ended[FNR] = $1; next } FNR > 1 && $1 - ended[FNR - 1] < 1.4 { exit 1 }' ended begun
 }
 
-@test "each run is what a start makes of it" {
+@test "every run has the signals, umask and fds that a start sets up" {
 	from --ignore HUP,INT,QUIT,PIPE,TERM,CHLD,USR1,USR2,WINCH,RTMIN+3 --block HUP,TERM,USR1,CHLD --open 7,9
 	start -p app.pid -O log --restart 0.1 -m 027 -E A=b -k 9 --ignore-signal HUP,CHLD -l lock
 	keeper=$(cat app.pid)
@@ -68,7 +68,7 @@ endless='while :; do sleep 0.1; done'
 	the_next_run_reports_the_same
 }
 
-@test "the keeper has the pidfile, its lock, and the PID that is printed" {
+@test "the pidfile, its lock and the printed PID are the keeper's" {
 	daemonize -P -p app.pid --restart 1 target dump "$report" >printed
 	reported "$report"
 	keeper=$(cat printed)
@@ -78,20 +78,20 @@ endless='while :; do sleep 0.1; done'
 	tells 3 "daemonize: already running (pid $keeper)" daemonize -p app.pid true
 }
 
-@test "in ps, the keeper is one, with its command" {
+@test "ps shows the keeper as such, with its command" {
 	keep --restart 0.5 -- "$endless"
 	expect "$(ps -o args= -p "$keeper")" "daemonize: keeper of pid $command (start 1): sh -c *done"
 	expect "$(ps -o comm= -p "$keeper")" daemonize
 }
 
-@test "the command and its arguments reach each run as they were given" {
+@test "each run gets the command's arguments exactly as they were given" {
 	daemonize -c "$T" -p app.pid --restart 0.1 sh -c 'printf "<%s>" "$@" >>args; echo >>args' sh '' $'c\nd' '' '*'
 	wait_until 10 lines 6 args
 	head -n 6 args >six
 	cmp six - <<<$'<><c\nd><><*>\n<><c\nd><><*>\n<><c\nd><><*>'
 }
 
-@test "signals are handed on to the command" {
+@test "the keeper forwards signals to the command" {
 	need bash
 	daemonize -c "$T" -p app.pid -O log --restart 1 bash -c 'for s in HUP INT QUIT USR1 USR2 WINCH CONT ABRT 40 64
 		do trap "echo $s >>got" $s; done; echo >up; while :; do sleep 0.05; done'
@@ -104,7 +104,7 @@ endless='while :; do sleep 0.1; done'
 	expect "$(wc -c <log)" 0
 }
 
-@test "TERM ends the command, and then the keeper" {
+@test "TERM terminates the command, and then the keeper" {
 	keep --restart 0.1 -- 'trap "sleep 1; echo over >>over; exit 5" TERM; echo >up; '"$endless"
 	wait_until 10 test -e up
 	daemonize --stop -p app.pid
@@ -115,14 +115,14 @@ endless='while :; do sleep 0.1; done'
 	nothing_runs
 }
 
-@test "kill ends both" {
+@test "kill terminates the keeper and its command" {
 	keep --restart 0.1 -- 'exec sleep 600'
 	kill "$keeper"
 	wait_until 10 nothing_runs
 	told "daemonize: sh \(pid $command\) was killed by signal 15 \(TERM\) after [0-9.]+ s; not starting it again"
 }
 
-@test "a TERM that the command gets from elsewhere is an end like any other" {
+@test "a command that gets TERM from elsewhere is restarted" {
 	keep --restart 0.1 -- 'exec sleep 600'
 	kill "$command"
 	wait_until 10 told "daemonize: sh \(pid $command\) was killed by signal 15 \(TERM\) after [0-9.]+ s; starting it again in 0.10 s"
@@ -130,21 +130,21 @@ endless='while :; do sleep 0.1; done'
 	tells 0 "running (pid $keeper)" daemonize --status -p app.pid
 }
 
-@test "the log has what each run has written, and how it has ended, in that order" {
+@test "the log has each run's output, and then how it exited" {
 	keep --restart 0.1 -- 'echo out; echo err >&2; exit 3'
 	wait_until 20 lines 6 log
 	daemonize --stop -p app.pid
 	expect "$(head -n 6 log | sed 's/^daemonize: .*/end/' | xargs)" 'out err end out err end'
 }
 
-@test "a command that has been stopped is ended, too" {
+@test "--stop terminates a command that SIGSTOP has suspended" {
 	keep --restart 0.1 -- 'exec sleep 600'
 	kill -STOP "$command"
 	daemonize --stop -p app.pid
 	nothing_runs
 }
 
-@test "TERM ends the keeper while no command runs" {
+@test "TERM terminates a keeper that is pausing between runs" {
 	keep --restart 600 -- 'exit 0'
 	wait_until 10 told '.*starting it again in 600.00 s'
 	expect "$(ps -o args= -p "$keeper")" "daemonize: keeper, pausing after start 1: sh -c *"
@@ -153,7 +153,7 @@ endless='while :; do sleep 0.1; done'
 	expect "$(wc -l <log)" 1
 }
 
-@test "a command that ends of INT or QUIT is stopped" {
+@test "a command that exits on INT or QUIT is not restarted" {
 	for end in 'exec sleep 600' 'trap "exit 0" INT QUIT; echo >up; '"$endless" 'trap "exit $((128 + $signal))" INT QUIT; echo >up; '"$endless"; do
 		for signal in 2 3; do
 			rm -f up run
@@ -166,7 +166,7 @@ endless='while :; do sleep 0.1; done'
 	done
 }
 
-@test "a command that survives INT or QUIT is kept when it crashes" {
+@test "a command that survives INT or QUIT is still restarted when it crashes" {
 	keep --restart 0.1 -- 'trap "echo >>dump" INT QUIT; echo >up; '"$endless"
 	wait_until 10 test -e up
 	daemonize --signal QUIT -p app.pid
@@ -176,14 +176,14 @@ endless='while :; do sleep 0.1; done'
 	alive "$keeper"
 }
 
-@test "a command that dies at once gets longer and longer pauses" {
+@test "a command that exits at once is restarted after longer and longer pauses" {
 	keep --restart 0.5 -- 'exit 1'
 	wait_until 60 told '.*starting it again in 2.00 s'
 	expect "$(grep -o '[0-9.]* s$' log | uniq)" $'0.50 s\n1.00 s\n2.00 s'
 	[ "$(grep -c 'in 0.50 s' log)" -ge 4 ]
 }
 
-# pauses SECONDS COMMAND...: those after the first eleven runs, without waiting for them.
+# pauses SECONDS COMMAND...: the pauses after the first eleven runs, without waiting them out.
 pauses() {
 	rm -f log
 	bin/hasty -c "$T" -p app.pid -O log --restart "$@"
@@ -193,7 +193,7 @@ pauses() {
 }
 
 # bats test_tags=around
-@test "pauses double up to a minute, and are short again after a longer life" {
+@test "pauses double up to a minute, and are short again after a longer run" {
 	cc -o bin/hasty "$here"/../daemonize.c "$here"/../src/*.c "$here/haste.c" -Wl,--wrap=clock_gettime,--wrap=ppoll
 	pauses 2 false
 	expect "$pauses" '2.00 s 2.00 s 2.00 s 2.00 s 4.00 s 8.00 s 16.00 s 32.00 s 60.00 s 60.00 s 60.00 s'
@@ -203,13 +203,13 @@ pauses() {
 	expect "$pauses" '100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s 100.00 s'
 }
 
-@test "a command that lives for SECONDS gets the pause that was asked for" {
+@test "a command that runs for SECONDS is restarted after the pause that was asked for" {
 	keep --restart 0.1 -- 'sleep 0.3; exit 1'
 	wait_until 30 lines 8 log
 	expect "$(grep -o '[0-9.]* s$' log | uniq)" '0.10 s'
 }
 
-@test "--restart 0 does not start a command again and again without a pause" {
+@test "--restart 0 still pauses between runs" {
 	keep --restart 0 -- 'sleep 0.3'
 	wait_until 10 told '.*starting it again in 0.10 s'
 }
@@ -239,12 +239,12 @@ pauses() {
 	wait_until 10 test ! -e "/proc/$orphan"
 }
 
-@test "nothing of the keeper's is left open in the command" {
+@test "the command inherits no fds from the keeper" {
 	start -p app.pid -s 0 --restart 1
 	expect "$(grep '^fd\.' "$report" | cut -d = -f 1 | xargs)" "fd.0 fd.1 fd.2"
 }
 
-@test "a log that nobody reads does not keep the keeper" {
+@test "a log that nobody reads does not block the keeper" {
 	mkfifo fifo
 	sleep 600 <>fifo 3>&- &
 	own $!
@@ -272,7 +272,7 @@ pauses() {
 }
 
 # bats test_tags=needs:watch
-@test "nothing wakes a keeper while nothing happens" {
+@test "an idle keeper does not wake up" {
 	keep --restart 1 -- 'exec sleep 600'
 	before=$(grep ctxt_switches "/proc/$keeper/status")
 	sleep 2
@@ -280,7 +280,7 @@ pauses() {
 }
 
 # bats test_tags=faults,needs:native,needs:proc,no-valgrind
-@test "a keeper takes little memory of its own" {
+@test "a keeper uses little memory of its own" {
 	[ -r /proc/self/smaps_rollup ] || skip "needs smaps_rollup"
 	keep --restart 0.1 -- 'test -e on && exec sleep 600; echo >on'
 	running 2
@@ -288,7 +288,7 @@ pauses() {
 }
 
 # bats test_tags=needs:pdeathsig
-@test "the command of a later run ends with its keeper" {
+@test "a later run of the command dies with its keeper" {
 	keep --restart 0.1 -- '[ -e second ] || { echo >second; exit 1; }; trap "" TERM; '"$endless"
 	running 2
 	wait_until 10 grep -q 'start 2' "/proc/$keeper/cmdline"
@@ -297,7 +297,7 @@ pauses() {
 }
 
 # bats test_tags=needs:proc
-@test "--status -v tells the command's PID, and how often it was started" {
+@test "--status -v shows the command's PID, and how often it was started" {
 	keep --restart 0.1 -- '[ -e third ] && exec sleep 600; [ -e second ] && echo >third; echo >second'
 	third() { daemonize --status -v -p app.pid | grep -F "command: daemonize: keeper of pid $(sed -n 3p run) (start 3): sh -c echo"; }
 	wait_until 10 third
@@ -306,7 +306,7 @@ pauses() {
 
 # ---- The start ----
 
-@test "a command that cannot be executed is told as ever, and leaves nothing" {
+@test "a command that cannot be executed fails the start as without --restart, and leaves nothing" {
 	printf '\0' >bad
 	chmod +x bad
 	for option in --restart=1 --restart=1\ -s1 --restart=1\ -f; do
@@ -326,7 +326,7 @@ pauses() {
 	fails 2 "daemonize: option '--restart' needs an argument*" daemonize --restart
 }
 
-@test "below --chroot the keeper is found, and each run is in there" {
+@test "with --chroot, the keeper and each run are inside the new root" {
 	need_root
 	mkdir -p new/bin new/tmp
 	cc -static -o new/bin/target "$BATS_TEST_DIRNAME/target.c"
@@ -342,7 +342,7 @@ pauses() {
 	expect "$(field ppid)" "$(cat app.pid)"
 }
 
-@test "below --chroot and with -u, keeper and command are the user's, in the directory of -c" {
+@test "with --chroot and -u, the keeper and its command run as that user, in the directory of -c" {
 	need_root
 	mkdir -p new/bin new/tmp new/sub
 	chmod 1777 new/tmp
@@ -362,7 +362,7 @@ pauses() {
 }
 
 # bats test_tags=needs:proc
-@test "a user who cannot reach our own program has a keeper" {
+@test "the keeper starts even if the user of -u cannot reach daemonize itself" {
 	need_root
 	mkdir private
 	mv bin/daemonize private
@@ -377,7 +377,7 @@ pauses() {
 	[ "$pid" != "$first" ]
 }
 
-@test "what -E tells the dynamic linker is for each run, and not for the keeper" {
+@test "-E LD_PRELOAD reaches each run, but not the keeper" {
 	daemonize -E LD_PRELOAD="$T/nosuch.so" -c "$T" -p app.pid -O log --restart 0.1 sh -c 'echo "$LD_PRELOAD" >>seen
 		[ ! -e second ] || kill -STOP $$; : >second; exit 1'
 	wait_until 10 lines 2 seen
@@ -389,7 +389,7 @@ pauses() {
 }
 
 # bats test_tags=needs:native
-@test "they are for the command of --ready as well" {
+@test "-E LD_LIBRARY_PATH reaches the command of --ready, too" {
 	daemonize -E LD_LIBRARY_PATH=/nonexistent -p app.pid --restart 1 --ready 'echo "$LD_LIBRARY_PATH" >tried' sleep 60
 	expect "$(cat tried)" /nonexistent
 	daemonize --stop -p app.pid
@@ -398,7 +398,7 @@ pauses() {
 
 # ---- Readiness ----
 
-@test "an early death is a failed start, and nothing is tried again" {
+@test "an early death fails the start, and is not retried" {
 	for option in '-s 20' '--notify' '--notify-fd 5' '--ready false -s 0.1'; do
 		# shellcheck disable=SC2086 # a list
 		run -4 daemonize $option -c "$T" -p app.pid -O log --restart 0.1 sh -c 'echo >>runs; echo why; exit 7'
@@ -413,7 +413,7 @@ pauses() {
 	run ! grep daemonize: log
 }
 
-@test "a command that ends after it was ready is started again" {
+@test "a command that exits after it was ready is restarted" {
 	printf '%s\n' '#!/bin/sh' 'echo $$ >>run; [ -e go ] && exec sleep 600' \
 		'while [ ! -e go ]; do sleep 0.05; done' >app
 	chmod +x app
@@ -432,8 +432,8 @@ pauses() {
 	nothing_runs
 }
 
-# However close it ends: either the start has failed and nothing runs, or it is kept.
-@test "the start and the keeper are of one mind on whether the first run was ready" {
+# However close the race: either the start fails and nothing runs, or the command is kept.
+@test "the start and the keeper agree on whether the first run was ready" {
 	for delay in 0 0.001 0.002 0.003 0.004 0.006 0.008 0.01 0.012 0.015 0.02; do
 		for _ in 1 2 3; do
 			status=0
@@ -450,7 +450,7 @@ pauses() {
 	done
 }
 
-@test "READY=1 and MAINPID= of the command are what the start waits for" {
+@test "the start waits for READY=1 from the command, and accepts its MAINPID=" {
 	daemonize --notify -t 60 -c "$T" -p app.pid --restart 1 sh -c '
 		target send MAINPID=$$; sleep 0.3; echo >ready; exec target notify READY=1 '"$report"
 	[ -e ready ]
@@ -458,7 +458,7 @@ pauses() {
 	expect "$(field ppid)" "$(cat app.pid)"
 }
 
-@test "with -v, the fork of the command is told once, and MAINPID= is right" {
+@test "-v reports the fork of the command once, and its MAINPID= is accepted" {
 	daemonize -v --notify -t 60 --restart 1 sh -c 'target send MAINPID=$$; exec target notify READY=1 '"$report" 2>said
 	reported "$report"
 	expect "$(grep -c "daemonize: forked, to supervise 'sh'" said)" 1
@@ -468,19 +468,19 @@ pauses() {
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "MAINPID= of the keeper is another's" {
+@test "a command that names its keeper in MAINPID= fails the start" {
 	run -4 daemonize --notify -t 60 -p app.pid --restart 1 sh -c 'target send MAINPID=$PPID; exec sleep 600'
 	expect "$output" "daemonize: sh named another main process (MAINPID=*"
 	nothing_runs
 }
 
-@test "a command that closes the file descriptor of --notify-fd has failed" {
+@test "a command that closes the fd of --notify-fd fails the start" {
 	fails 4 "daemonize: sh closed file descriptor 5 without *" \
 		daemonize --notify-fd 5 -t 60 -p app.pid --restart 0.1 sh -c 'exec 5>&-; exec sleep 600'
 	nothing_runs
 }
 
-@test "a later run has nothing of --notify and --notify-fd" {
+@test "a later run gets neither the socket of --notify nor the pipe of --notify-fd" {
 	daemonize --notify -t 60 -c "$T" -p app.pid --restart 0.1 sh -c 'echo "${NOTIFY_SOCKET-none}" >>sockets
 		[ "${NOTIFY_SOCKET-}" ] || exec sleep 600; target send READY=1; while [ ! -e go ]; do sleep 0.05; done'
 	: >go
@@ -495,14 +495,14 @@ pauses() {
 	expect "$(cat fifth)" $'pipe:*\n/dev/null'
 }
 
-@test "a variable NOTIFY_SOCKET of -E is for each run" {
+@test "-E NOTIFY_SOCKET reaches each run" {
 	daemonize -E NOTIFY_SOCKET=mine -c "$T" --restart 0.1 sh -c 'echo "$NOTIFY_SOCKET" >>sockets; exit 1'
 	wait_until 10 lines 2 sockets
 	expect "$(sort -u sockets)" mine
 	own "$(pgrep -f "$T.*NOTIFY" || true)"
 }
 
-@test "a start that gives up waiting leaves neither" {
+@test "a start that gives up or is interrupted leaves neither keeper nor command" {
 	run -124 daemonize --notify -t 0.3 -p app.pid --restart 0.1 sh -c 'trap "exit 0" TERM; while :; do sleep 0.1; done'
 	nothing_runs
 	[ ! -e app.pid ]
@@ -519,7 +519,7 @@ pauses() {
 # ---- Faults ----
 
 # bats test_tags=needs:proc,needs:native,no-valgrind
-@test "a start that cannot fork for its command, or not execute the keeper, says so and leaves nothing" {
+@test "a start that cannot make a pipe, fork, or execute the keeper says so and leaves nothing" {
 	need strace
 	fails 1 "daemonize: cannot supervise 'sleep': Permission denied" strace -f -qq -o /dev/null \
 		-e inject=execveat:error=EACCES daemonize -p app.pid -O log --restart 1 sleep 600
@@ -536,7 +536,7 @@ pauses() {
 	nothing_runs
 }
 
-# A sanitizer asks for limits of its own.
+# A sanitizer calls prlimit64, too.
 # bats test_tags=needs:proc,needs:native,no-valgrind,faults
 @test "a start whose keeper cannot limit core dumps says so and leaves nothing" {
 	need strace
@@ -547,7 +547,7 @@ pauses() {
 }
 
 # bats test_tags=needs:proc,needs:native,no-valgrind
-@test "a command that is killed before it is executed is a failed start" {
+@test "a command that is killed before its exec fails the start" {
 	need strace
 	fails 1 "daemonize: cannot supervise 'sleep': No such process" timeout 60 strace -f -qq -o /dev/null \
 		-e inject=getppid:signal=KILL daemonize -f -p app.pid -O log --restart 1 sleep 600
@@ -556,7 +556,7 @@ pauses() {
 }
 
 # bats test_tags=needs:native,no-valgrind
-@test "a keeper that cannot fork tries again" {
+@test "a keeper that cannot fork or make a pipe tries again" {
 	need strace
 	for call in 'clone,?fork' pipe2; do
 		rm -f run log app.pid
@@ -569,7 +569,7 @@ pauses() {
 }
 
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "without /proc/self/exe, the keeper is found by the name that the start was called by" {
+@test "without /proc/self/exe, the keeper is found by the name that daemonize was run as" {
 	need strace
 	hidden=(strace -qq -o /dev/null -P /proc/self/exe -e 'inject=?open,openat:error=ENOENT' bash -c 'exec -a "$@"' bash)
 	"${hidden[@]}" daemonize "$T/bin/daemonize" -f -c "$T" -p app.pid --restart 0.1 sh -c 'echo >>runs; exit 1' 3>&- &
@@ -582,7 +582,7 @@ pauses() {
 }
 
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "a keeper that cannot be executed by an fd is executed by its name" {
+@test "a keeper that cannot be executed by fd is executed by name" {
 	need strace
 	run -143 timeout 60 strace -qq -o trace -P /proc/self/exe -P "$T/bin/daemonize" \
 		-e 'inject=?open,openat:error=ENOENT:when=1' -e inject=execveat:error=EACCES \
@@ -592,7 +592,7 @@ pauses() {
 }
 
 # bats test_tags=needs:native,needs:proc,needs:pdeathsig,no-valgrind
-@test "a keeper that cannot follow its command below --chroot ends with it" {
+@test "a keeper that cannot follow its command into --chroot terminates it and exits" {
 	need_root
 	need strace
 	mkdir -p new/bin
@@ -601,7 +601,7 @@ pauses() {
 		daemonize -f -R new -O - --restart 1 target dump /report
 	expect "$output" "daemonize: cannot supervise 'target': Operation not permitted"
 	wait_until 10 nothing_runs
-	# It is slow, and by then the command has written over its own file.
+	# The keeper is slow: by then the command has overwritten its own file.
 	fails 1 "daemonize: cannot supervise 'target': Permission denied" strace -f -qq -o /dev/null \
 		-e inject=prctl:delay_enter=3000000:when=2 \
 		daemonize -R new -p app.pid -O log --restart 1 target dump /bin/target
@@ -612,7 +612,7 @@ pauses() {
 
 # ---- Kills ----
 
-# calls TRACE: each of its system calls from the fork of the command on, as NAME:NTH; of the handlers, the first.
+# calls TRACE: its system calls from the fork of the command on, as NAME:NTH; of a run of rt_sigaction, the first.
 calls() {
 	awk -F '(' 'BEGIN { count["execve"] = -1 } # of which strace does not count its own
 		{ name = $1; sub(/^.* /, "", name); n = ++count[name] }
@@ -622,7 +622,7 @@ calls() {
 }
 
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "a keeper that is killed at any of its system calls leaves no command behind" {
+@test "a keeper killed at any system call leaves no command behind" {
 	need strace
 	keep=(daemonize -f -c "$T" -p app.pid -O log --restart 0.1 sh -c 'echo >>runs; exit 1')
 	strace -qq -o trace "${keep[@]}" 3>&- &
@@ -642,7 +642,7 @@ calls() {
 }
 
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "a command whose keeper has ended before it could ask to end with it is none" {
+@test "a command whose keeper dies before it can set its parent-death signal is never executed" {
 	need strace
 	strace -f -qq -o /dev/null -e inject=prctl:delay_enter=1000000 \
 		daemonize -f -c "$T" -p app.pid --restart 1 sh -c 'echo >runs; exec sleep 600' 2>said 3>&- &
@@ -655,7 +655,7 @@ calls() {
 }
 
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "a signal that comes before there is a keeper is the keeper's" {
+@test "a signal that arrives before the keeper is up still reaches it" {
 	need strace
 	strace -qq -o /dev/null -e inject=clone,?fork:signal=TERM:when=1 \
 		daemonize -f -c "$T" -p app.pid -O log --restart 0.1 sleep 600 3>&- &
@@ -665,7 +665,7 @@ calls() {
 }
 
 # bats test_tags=needs:pdeathsig,no-valgrind
-@test "a keeper that is killed at any moment leaves no command behind, and a new start takes its place" {
+@test "a keeper killed at any moment leaves no command behind, and the next start succeeds" {
 	for round in {1..40}; do
 		daemonize -p app.pid -O log --restart 0.01 sh -c 'trap "" TERM; sleep 0.01; exit 1'
 		keeper=$(cat app.pid)
@@ -679,7 +679,7 @@ calls() {
 # ---- In the foreground ----
 
 # bats test_tags=needs:native,no-valgrind
-@test "on a terminal, Ctrl-C reaches the command once, and ends both" {
+@test "on a terminal, Ctrl-C reaches the command once, and the keeper exits with it" {
 	need script strace
 	printf 'trap "echo heard >>heard; exit 3" INT; echo >up; while :; do sleep 0.1; done' >app
 	mkfifo keys
@@ -695,14 +695,14 @@ calls() {
 	grep -q 'exited with status 3 after .* s; not starting it again' screen
 }
 
-@test "with -f it ends as its command has" {
+@test "with -f the keeper exits as its command did" {
 	run -7 daemonize -f -O log --restart 1 sh -c 'trap "exit 7" TERM; kill $PPID; while :; do sleep 0.1; done'
 	run -143 daemonize -f -O log --restart 1 sh -c 'kill $PPID; exec sleep 600'
 	run -130 daemonize -f -O log --restart 1 sh -c 'kill -INT $PPID; exec sleep 600'
 }
 
 # bats test_tags=needs:native,no-valgrind
-@test "a signal that comes as the command exits counts, although the exit is seen first" {
+@test "a signal that arrives as the command exits counts, even if the exit is seen first" {
 	need strace
 	for signal in TERM:3 INT:0; do
 		status=0
@@ -714,7 +714,7 @@ calls() {
 	run ! grep -v '; not starting it again$' log
 }
 
-@test "as the first process of a container it reaps, hands on, and ends" {
+@test "as PID 1 of a container it reaps orphans, forwards signals, and exits" {
 	need_root
 	need unshare
 	unshare --pid --fork --mount-proc --kill-child -- daemonize -f -c "$T" -p app.pid -O log --restart 0.1 sh -c '

@@ -4,10 +4,10 @@
 
 load helper
 
-# The reader of these tests: what it has read stands in $T/log.
+# The command of these tests: what it reads goes to $T/log.
 reader="cat >>log"
 
-# says TEXT COMMAND: the text of a daemon that says TEXT on stdout and an error on stderr, then COMMAND.
+# says TEXT COMMAND: prints a script that says TEXT on stdout and an error on stderr, and then runs COMMAND.
 says() { echo "echo $1; echo error >&2; $2"; }
 
 has() { wait_until 10 is_text "$1" "$2"; }
@@ -15,7 +15,7 @@ is_text() { expect "$(cat "$1")" "$2"; }
 
 runs() { expect "$(pgrep_ours "$1" | wc -l)" "$2"; }
 
-# pgrep_ours WORDS: the PIDs of what this test runs whose command line begins so.
+# pgrep_ours WORDS: the PIDs of this test's processes whose command line begins with WORDS.
 pgrep_ours() {
 	local pid
 
@@ -40,7 +40,7 @@ pgrep_ours() {
 	runs "sh -c cat" 1
 }
 
-@test "-o and -e with the same command pipe to one, too" {
+@test "-o and -e with the same command start it once" {
 	daemonize -o "|$reader" -e "|$reader" -- sh -c "$(says output 'exec sleep 60')"
 	has log $'output\nerror'
 	runs "sh -c cat" 1
@@ -52,18 +52,18 @@ pgrep_ours() {
 	has err error
 }
 
-@test "-e may pipe, and -o be a file" {
+@test "-e may be a pipe while -o is a file" {
 	daemonize -o out -e '|cat >err' -- sh -c "$(says output 'exec sleep 60')"
 	has out output
 	has err error
 }
 
-@test "it is a shell command: it may be a pipeline" {
+@test "the command is a shell command, which may be a pipeline" {
 	daemonize -o '| tr a-z A-Z | cat >log' -- sh -c 'echo output'
 	has log OUTPUT
 }
 
-@test "a log that is named like a pipe needs its directory" {
+@test "a log file whose name looks like a pipe needs a path" {
 	daemonize -o './|log' -- sh -c 'echo output'
 	has '|log' output
 }
@@ -86,7 +86,7 @@ pgrep_ours() {
 	done
 }
 
-@test "the command is neither the daemon's child nor of its session, and can get no terminal" {
+@test "the command is neither the daemon's child nor in its session, and cannot acquire a terminal" {
 	from --ctty
 	start -o "|target dump $T/logger"
 	reported "$T/logger"
@@ -98,7 +98,7 @@ pgrep_ours() {
 	[ "$(ps -o ppid= -p "$logger")" -ne "$(field pid)" ]
 }
 
-@test "the command is the caller's, whatever -u says" {
+@test "the command runs as the caller, whatever -u says" {
 	need_root
 	daemonize -u nobody -o "|id -un >name; $reader" -- sh -c 'id -un; exec sleep 60'
 	has name root
@@ -113,14 +113,14 @@ pgrep_ours() {
 	has log nobody
 }
 
-@test "-E is for the command, too, and the last one counts" {
+@test "-E applies to the command, too, and the last one wins" {
 	OLD=0 BUILD_ID=42 HOME=/home/caller daemonize -E BUILD_ID=dontKillMe -E HOME=/other -E OLD=1 -E OLD=2 \
 		-o "|echo \$BUILD_ID \$HOME \$OLD >name; $reader" -- sh -c 'echo $BUILD_ID $HOME $OLD; exec sleep 60'
 	has name "dontKillMe /other 2"
 	has log "dontKillMe /other 2"
 }
 
-@test "a build server that ends what has its BUILD_ID spares a daemon with another one, and its logger" {
+@test "-E BUILD_ID hides the daemon and its logger from a build server that kills by BUILD_ID" {
 	BUILD_ID=$T daemonize -p app.pid -E BUILD_ID=dontKillMe -o "|$reader" -- sh -c "$(says output 'exec sleep 60')"
 	has log output
 	expect "$(grep -lsz "^BUILD_ID=$T\$" /proc/[0-9]*/environ)" ""
@@ -133,7 +133,7 @@ pgrep_ours() {
 	has mask 0027
 }
 
-@test "the command ends when the daemon does, and has read all of it" {
+@test "the command exits when the daemon does, after it has read everything" {
 	daemonize -p app.pid -o "|$reader" -- sh -c 'seq 10000; >"$1"; exec sleep 60' sh "$T/written"
 	wait_until 10 test -e written
 	daemonize --stop -p app.pid
@@ -146,22 +146,22 @@ pgrep_ours() {
 	has log $'ps\nend'
 }
 
-@test "nobody waits for the command's own output" {
+@test "the command does not hold the caller's standard output" {
 	output=$(daemonize -P -o "|$reader" -- sleep 60)
 	alive "$output"
 }
 
-# On a slow machine its end may be seen a little later.
+# On a slow machine its exit may be noticed a little later.
 soon='@(at once|before the daemon was up)'
 
-@test "a command that is not found is a failed start" {
+@test "a command that is not found fails the start" {
 	fails 1 "daemonize: cannot start '|no-such-command': it ended $soon$(known ', with exit status 127' '')" \
 		daemonize -s 2 -p app.pid -o '|no-such-command' -- sleep 60
 	[ ! -e app.pid ]
 	nothing_runs
 }
 
-@test "a command that fails at once is a failed start, and ends the other one" {
+@test "a command that fails at once fails the start, and terminates the other one" {
 	fails 1 "daemonize: cannot start '|exit 7': it ended $soon$(known ', with exit status 7' '')" \
 		daemonize -s 2 -p app.pid -o "|$reader" -e '|exit 7' -- sleep 60
 	[ ! -e app.pid ]
@@ -169,7 +169,7 @@ soon='@(at once|before the daemon was up)'
 }
 
 # bats test_tags=needs:proc,needs:native,no-valgrind
-@test "the start goes on as soon as the command reads, or one that it runs" {
+@test "the start goes on as soon as the command, or a process that it runs, reads" {
 	need strace
 	for command in 'while read line; do :; done' 'cat >app.log' 'cat | cat >app.log'; do
 		# On a busy machine it may not come to that in time.
@@ -182,7 +182,7 @@ soon='@(at once|before the daemon was up)'
 	done
 }
 
-@test "with -f, too, a command that is not found is a failed start" {
+@test "with -f, too, a command that is not found fails the start" {
 	try() {
 		rm -f app.pid # of a command that was executed before the end of the other was seen
 		fails 1 "daemonize: cannot start '|no-such-command': it ended at once*" \
@@ -192,7 +192,7 @@ soon='@(at once|before the daemon was up)'
 	[ ! -e app.pid ]
 }
 
-@test "a command that ends before the daemon is up is a failed start" {
+@test "a command that exits before the daemon is up fails the start" {
 	fails 1 "daemonize: cannot start '|read line; exit 7': it ended before the daemon was up$(known \
 		', with exit status 7' '')" daemonize --notify-fd 5 -p app.pid -o '|read line; exit 7' -- \
 		sh -c 'trap "" PIPE; while echo line; do sleep 0.02; done; echo >&5; exec sleep 60'
@@ -206,29 +206,29 @@ soon='@(at once|before the daemon was up)'
 	done
 }
 
-@test "the last words of a daemon that fails reach the command, which ends before the launcher does" {
+@test "the last words of a failing daemon reach the command, which exits before the launcher" {
 	fails 4 "daemonize: sh $(known 'exited with status 3') after *" \
 		daemonize -s 5 -O "|$reader" -- sh -c 'echo why; exit 3'
 	expect "$(cat log)" why
 	nothing_runs
 }
 
-@test "a start that fails ends a command that does not end by itself" {
+@test "a failed start terminates a command that does not exit by itself" {
 	run -4 daemonize -s 5 -o '|sleep 60' -- sh -c 'exit 3'
 	nothing_runs
 }
 
-@test "a start that fails lets a command come to its own end" {
+@test "a failed start lets a command finish by itself" {
 	run -4 daemonize -s 5 -o "|$reader; echo end >>log" -- sh -c 'echo why; exit 3'
 	expect "$(cat log)" $'why\nend'
 }
 
-@test "a start that cannot be set up ends a command that does not end by itself" {
+@test "a start that cannot be set up terminates a command that does not exit by itself" {
 	run -1 daemonize -s 2 -o '|sleep 60' -e '|exit 7' -- sleep 60
 	nothing_runs
 }
 
-@test "with -f, too, a start that fails lets a command come to its own end" {
+@test "with -f, too, a failed start lets a command finish by itself" {
 	printf '\177ELF\0\0\0\0broken' >broken
 	chmod +x broken
 	for option in -o -e -O; do
@@ -239,12 +239,12 @@ soon='@(at once|before the daemon was up)'
 	nothing_runs
 }
 
-@test "the command is not told to end with a daemon that fails" {
+@test "the command gets no TERM when the daemon fails" {
 	run -4 daemonize -s 5 -O '|trap "echo TERM >>log" TERM; cat >>log' -- sh -c 'echo why; exit 3'
 	expect "$(cat log)" why
 }
 
-@test "a start that is interrupted ends a command that does not end by itself" {
+@test "an interrupted start terminates a command that does not exit by itself" {
 	"$T/bin/daemonize" --notify -o '|exec sleep 60' -- target dump "$report" 2>/dev/null &
 	launcher=$!
 	reported "$report"
@@ -255,7 +255,7 @@ soon='@(at once|before the daemon was up)'
 	nothing_runs
 }
 
-@test "a start that is interrupted leaves no command" {
+@test "an interrupted start leaves no command" {
 	"$T/bin/daemonize" --notify -o "|$reader" -- sleep 60 &
 	launcher=$!
 	wait_until 10 runs 'sleep 60' 1
@@ -266,13 +266,13 @@ soon='@(at once|before the daemon was up)'
 	nothing_runs
 }
 
-@test "a start that is refused starts no command" {
+@test "a refused start runs no command" {
 	daemonize -p app.pid -- sleep 60
 	fails 3 "daemonize: already running*" daemonize -p app.pid -o "|$reader" -- sleep 60
 	[ ! -e log ]
 }
 
-@test "of many starts at once, one keeps its command" {
+@test "of many simultaneous starts, only one keeps its command" {
 	starters=()
 	for _ in 1 2 3 4 5 6 7 8; do
 		daemonize --ok-if-running -p app.pid -o "|$reader" -- sh -c 'echo up; exec sleep 60' &

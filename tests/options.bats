@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The command line: one line says what is wrong with it, before anything is done.
+# The command line: one line says what is wrong with it before anything is done.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper
@@ -11,7 +11,7 @@ misuse() {
 	expect "$(ls -A "$T" "$T/pub")" "$before" && nothing_runs
 }
 
-# each_misused OPTION VALUE...: no such value is an argument for this option; the message shows it.
+# each_misused OPTION VALUE...: the option refuses each value, and the message shows it.
 each_misused() {
 	for value in "${@:2}"; do
 		echo "value: '$value'"
@@ -19,7 +19,7 @@ each_misused() {
 	done
 }
 
-@test "options of a start have no effect on --status, wherever they stand" {
+@test "start options have no effect on --status, wherever they stand" {
 	for options in "-k 9" "--notify-fd 200" "-u nosuchuser" "-c nosuch"; do
 		# shellcheck disable=SC2086 # an option and its value
 		for words in "$options --status -p none" "--status $options -p none"; do
@@ -39,7 +39,7 @@ each_misused() {
 
 @test "an unknown long option is named" { misuse "*'--nosuch'*" --nosuch target dump "$report"; }
 @test "an unknown long option with a value is named" { misuse "*--nosuch*" --nosuch=x target dump "$report"; }
-@test "a long option that is mistyped is told its nearest, if one is near" {
+@test "a mistyped long option gets a suggestion, if one is close enough" {
 	for word in nofity=notify pid-file=pidfile restat=restart lok=lock signals=signal notifyf=notify; do
 		misuse "unknown option '--${word%=*}' (did you mean '--${word#*=}'?)." "--${word%=*}=5" target dump "$report"
 	done
@@ -48,7 +48,7 @@ each_misused() {
 	done
 	misuse "unknown option '--'." --=x target dump "$report"
 }
-@test "an ambiguous abbreviation is told what it could be" {
+@test "an ambiguous abbreviation lists what it could mean" {
 	misuse "ambiguous option '--no': --no-core, --notify, --notify-fd." --no target dump "$report"
 	misuse "ambiguous option '--std': --stderr, --stdin, --stdout." --std=log target dump "$report"
 }
@@ -78,7 +78,7 @@ each_misused() {
 	misuse "*'18446744073709551617'*" -s 18446744073709551617 target dump "$report"
 }
 
-@test "an empty argument is an error, where it means nothing" {
+@test "an empty argument is an error where it is meaningless" {
 	for option in -p -l -R -c -m -E -k -u -g -w --ignore-signal --default-signal; do
 		misuse "*$option*" $option '' target dump "$report"
 	done
@@ -95,11 +95,11 @@ each_misused() {
 	each_misused -m 999 8 x -1 +22 ' 22' '22 ' 022x 0x12 01000 1000000000022 u=rwx
 }
 
-@test "a time is a number of seconds that is not negative" {
+@test "a time is a non-negative number of seconds" {
 	each_misused -w -1 x 1x nan -inf '1 2' 1,5 -0.5 . ..5 1.5.2
 }
 
-@test "a list of signals is one of names, or of numbers from 1 up" {
+@test "a list of signals takes names, and numbers from 1 up" {
 	each_misused --ignore-signal 0 -1 65 NOSUCH SIG SIGNOSUCH RTMAX+1 HUP.INT
 	each_misused --default-signal 0 USR3
 }
@@ -108,13 +108,13 @@ each_misused() {
 	each_misused -E FOO =bar
 }
 
-@test "what to do when it is running needs a pidfile or a lock" {
+@test "-r, -w and --ok-if-running need a pidfile or a lock" {
 	misuse "*-p*" -r target dump "$report"
 	misuse "*-p*" -w 1 target dump "$report"
 	misuse "*-p*" --ok-if-running target dump "$report"
 }
 
-@test "readiness takes whole arguments, and one way to be told of it" {
+@test "-s, -t and --notify-fd refuse malformed numbers, and --notify excludes --notify-fd" {
 	each_misused -s -1 x 1x nan
 	each_misused -t -1 x 1x nan
 	each_misused --notify-fd -1 x 3x 3,4
@@ -128,13 +128,13 @@ each_misused() {
 	expect "$(cat app.pid)" "$pid"
 }
 
-@test "a time to be ready that is over before the daemon has lived long enough is a usage error" {
+@test "a -t that is shorter than -s is a usage error" {
 	misuse "the time of -t is shorter than that of -s." -s 2 -t 1 -p app.pid -o log target dump "$report"
 	misuse "the time of -t is shorter than that of -s." -t 0.09 -s 0.1 --notify target dump "$report"
 	start -s 0.1 -t 0.1
 }
 
-@test "control needs a pidfile, and --status is no stop" {
+@test "--status, --stop and --signal need a pidfile, and --status excludes --stop" {
 	misuse "*pidfile*" --status
 	misuse "*pidfile*" --stop
 	misuse "*pidfile*" --signal HUP
@@ -143,11 +143,11 @@ each_misused() {
 	misuse "*--kill-after*" --kill-after 1 -p "$T/app.pid" true
 }
 
-@test "of several errors one is told" {
+@test "only one of several errors is reported" {
 	misuse "*" -m 999 -E FOO -k x --nosuch
 }
 
-@test "usage errors come before those of the system" {
+@test "usage errors come before system errors" {
 	misuse "*'999'*" -u nosuchuser -o "$T/nosuch/log" -m 999 target dump "$report"
 }
 
@@ -204,7 +204,7 @@ each_misused() {
 	nothing_runs
 }
 
-@test "--help and --version that cannot be written are errors" {
+@test "--help and --version fail when their output device is full" {
 	for option in --help --version; do
 		run -1 sh -c 'daemonize "$1" >/dev/full' sh $option
 	done
@@ -230,14 +230,14 @@ each_misused() {
 	expect "$(field umask)" 077
 }
 
-@test "options end at the command, whatever POSIXLY_CORRECT says" {
+@test "options end at the command" {
 	daemonize target dump "$report" -p "$T/app.pid"
 	reported "$report"
 	expect "$(field argv.3)" -p
 	[ ! -e "$T/app.pid" ]
 }
 
-@test "of an option that is given twice the last holds" {
+@test "when an option is repeated, the last one wins" {
 	start -m 077 -m 027 -c / -c "$T"
 	expect "$(field umask)" 027
 	expect "$(field cwd)" "$T"
@@ -245,7 +245,7 @@ each_misused() {
 
 # ---- What it says ----
 
-@test "a start says nothing" {
+@test "a successful start prints nothing" {
 	run -0 daemonize -p "$T/app.pid" -o "$T/log" target dump "$report"
 	expect "$output" ""
 }
@@ -262,7 +262,7 @@ each_misused() {
 	expect "$captured" "$(cat "$T/app.pid")"
 }
 
-@test "-P prints nothing where the start fails" {
+@test "-P prints nothing when the start fails" {
 	fails 127 "daemonize: *" daemonize -P nosuch-command
 }
 
@@ -271,13 +271,13 @@ each_misused() {
 	expect "${lines[0]}" "${lines[1]}"
 }
 
-@test "a PID that cannot be printed is an error, and nothing runs" {
+@test "-P fails when its output device is full, and nothing runs" {
 	run -1 --separate-stderr sh -c 'daemonize -P -p "$1" sleep 60 >/dev/full' sh "$T/app.pid"
 	expect "$stderr" "daemonize: *No space left on device"
 	wait_until 5 nothing_runs
 }
 
-@test "a PID that nobody reads is an error, and nothing runs" {
+@test "-P fails when nobody reads its output, and nothing runs" {
 	mkfifo fifo
 	for options in -P -fP; do
 		fails 1 "daemonize: cannot print the PID: Broken pipe" \
@@ -286,18 +286,18 @@ each_misused() {
 	done
 }
 
-@test "a PID that has nowhere to be printed is an error before anything starts" {
+@test "-P fails before anything starts when standard output is closed" {
 	run -1 --separate-stderr sh -c 'daemonize -P sleep 60 >&-'
 	expect "$stderr" "daemonize: cannot print the PID: standard output is closed"
 	nothing_runs
 }
 
-@test "a PID that -f cannot print is an error" {
+@test "-P with -f fails when its output device is full" {
 	run -1 --separate-stderr sh -c 'daemonize -f -P sleep 60 >/dev/full'
 	expect "$stderr" "daemonize: cannot print the PID: No space left on device"
 }
 
-@test "a message that cannot be written does not change the status" {
+@test "a message that cannot be written does not change the exit status" {
 	run -127 sh -c 'daemonize nosuch-command 2>/dev/full'
 }
 
@@ -307,12 +307,12 @@ each_misused() {
 	[ "$(wc -c <said)" -le 8192 ]
 }
 
-@test "a message shows no control characters, also those of UTF-8" {
+@test "a message shows no control characters, not even those of UTF-8" {
 	fails 127 $'daemonize: cannot find \'a\\?\\[b\\?\\?\\[31m\xc3\xa9\': command not found' \
 		daemonize $'a\e[b\xc2\x9b[31m\xc3\xa9'
 }
 
-@test "-v tells each step on standard error, nothing on standard output" {
+@test "-v reports each step on standard error, and nothing on standard output" {
 	run -0 --separate-stderr daemonize -v -p "$T/app.pid" -o "$T/log" sleep 60
 	expect "$output" ""
 	expect "$stderr" "*$T/app.pid*"
@@ -320,23 +320,23 @@ each_misused() {
 	run -1 grep -v '^daemonize: ' <<<"$stderr"
 }
 
-@test "-v tells the steps of -f as well" {
+@test "-v reports the steps of -f, too" {
 	run -0 --separate-stderr daemonize -f -v -g "$(id -g)" true
 	expect "$output" ""
 	expect "$stderr" "*changed the working directory to '/'*"
 }
 
-@test "-v tells the PID" {
+@test "-v reports the PID" {
 	run -0 --separate-stderr daemonize -v -p "$T/app.pid" sleep 60
 	expect "$stderr" "*$(cat "$T/app.pid")*"
 }
 
-@test "-v of a failure ends with the reason" {
+@test "-v ends with the reason when the start fails" {
 	run -127 --separate-stderr daemonize --verbose nosuch-command
 	expect "${stderr_lines[-1]}" "daemonize: *'nosuch-command'*"
 }
 
-@test "a bundle of flags" {
+@test "several flags may be bundled before the option that takes an argument" {
 	start -avp "$T/app.pid" 2>"$T/steps"
 	expect "$(cat "$T/app.pid")" "$pid"
 }

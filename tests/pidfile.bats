@@ -15,28 +15,28 @@ end_daemon() {
 	wait_until 10 gone "$pid"
 }
 
-# holds PID [FILE]: the pidfile says that, and nothing else.
+# holds PID [FILE]: the pidfile contains the PID, and nothing else.
 holds() { cmp <(echo "$1") "${2:-app.pid}"; }
 
-# refuses PATTERN OPTION...: as if one were running already.
+# refuses PATTERN OPTION...: a start with these options is refused, because one is already running.
 refuses() { fails 3 "daemonize: already running ($1)" timeout 20 daemonize "${@:2}" target dump "$T/pub/second"; }
 
-# lock_on FILE: the record lock on it, as the kernel has it: "READ 1234".
+# lock_on FILE: the record lock on it, as the kernel reports it: "READ 1234".
 lock_on() {
 	awk -v inode=":$(stat -c %i "$1")$" '$2 == "POSIX" && $6 ~ inode { print $4, $5 }' /proc/locks
 }
 
-# hold COMMAND...: one that runs beside the test; sets held.
+# hold COMMAND...: runs it beside the test; sets held.
 hold() {
 	"$@" >/dev/null 2>&1 3>&- &
 	held=$!
 	own "$held"
 }
 
-# The PID of a process that has ended.
+# The PID of a process that has exited.
 dead_pid() { sh -c 'echo $$'; }
 
-# All that could change about a file.
+# Everything about a file that could change.
 state_of() { stat -c '%F %i %h %a %u:%g %s %y' "$1" && { [ ! -f "$1" ] || cksum <"$1"; }; }
 
 milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
@@ -53,7 +53,7 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	done
 }
 
-@test "kill with the pidfile's number ends the daemon" {
+@test "kill with the pidfile's PID terminates the daemon" {
 	start -p app.pid
 	kill "$(cat app.pid)"
 	wait_until 10 gone "$pid"
@@ -104,14 +104,14 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	expect "$(lock_on app.pid)" "READ $pid"
 }
 
-@test "a relative pidfile stays where it was named, wherever the daemon goes" {
+@test "a relative pidfile is resolved in the caller's directory, wherever the daemon goes" {
 	start -p ./app.pid -c /usr
 	expect "$(field cwd)" /usr
 	holds "$pid"
 	refuses "pid $pid" -p "$T/app.pid"
 }
 
-@test "a pidfile below a symbolic link to a directory will do" {
+@test "a pidfile may be below a symbolic link to a directory" {
 	mkdir run
 	ln -s run varrun
 	start -p varrun/app.pid
@@ -126,7 +126,7 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	expect "$(ours)" "$pid"
 }
 
-@test "a refused start changes nothing about the pidfile" {
+@test "a refused start leaves the pidfile unchanged" {
 	start -p app.pid
 	before=$(state_of app.pid)
 	refuses "pid $pid" -p app.pid
@@ -141,7 +141,7 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	expect "$stderr" "daemonize: already running (pid $pid)"
 }
 
-@test "a daemon that was killed can be started again at once, silently" {
+@test "a killed daemon can be started again at once, silently" {
 	start -p app.pid
 	for _ in {1..20}; do
 		kill -KILL "$pid"
@@ -153,7 +153,7 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	done
 }
 
-@test "a daemon's child does not keep its place" {
+@test "a child that outlives the daemon does not block the next start" {
 	daemonize -p app.pid target fork "$report"
 	reported "$report"
 	child=$(field child)
@@ -164,7 +164,7 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	holds "$pid"
 }
 
-@test "a daemon that closes every fd is found running, and can be started again when it is not" {
+@test "a daemon that closes every fd is found running, and can be started again after it exits" {
 	daemonize -p app.pid target closeall "$report"
 	reported "$report"
 	expect "$(lock_on app.pid)" ""
@@ -175,7 +175,7 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	holds "$pid"
 }
 
-@test "a daemon that closes every fd is found running where files have times of whole seconds" {
+@test "a daemon that closes every fd is found running where timestamps are whole seconds" {
 	daemonize -p app.pid target closeall "$report"
 	reported "$report"
 	touch -d "@$(stat -c %Y app.pid)" app.pid
@@ -190,14 +190,14 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	holds "$pid"
 }
 
-@test "an unlocked pidfile that names a living process older than itself means that it runs" {
+@test "an unlocked pidfile counts if it names a living process older than itself" {
 	hold sleep 60
 	echo "$held" >app.pid
 	refuses "pid $held" -p app.pid
 	holds "$held"
 }
 
-@test "blanks around the number in a pidfile do not hide it" {
+@test "blanks around the PID in a pidfile, and lines after it, are ignored" {
 	hold sleep 60
 	for line in ' \t%s \n' '%s\r\n' '%s\t\n# the number of the server\n'; do
 		# shellcheck disable=SC2059 # a format
@@ -206,8 +206,8 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 	done
 }
 
-# Though the process has never called exec.
-@test "an unlocked pidfile is a daemon's, not that of a start, when it is old or its time is in the future" {
+# Even if the process has never called exec.
+@test "an unlocked pidfile that is old, or from the future, is a daemon's, not that of a start in progress" {
 	mkfifo fifo
 	(while :; do read -rt 600 <>"$T/fifo" || true; done) 3>&- &
 	own $!
@@ -220,20 +220,20 @@ milliseconds() { echo $(((${EPOCHREALTIME/./} - $1) / 1000)); }
 		timeout 20 daemonize --ok-if-running -p app.pid true
 }
 
-@test "the launcher's own number in a pidfile is stale" {
+@test "the launcher's own PID in a pidfile is stale" {
 	timeout 20 sh -c 'echo $$ >app.pid && exec daemonize -p app.pid target dump "$0"' "$report"
 	reported "$report"
 	expect "$(cat app.pid)" "$pid"
 }
 
-# in_the_dark STATUS LINE COMMAND...: so it "tells" without /proc.
+# in_the_dark STATUS LINE COMMAND...: as "tells", but without /proc.
 in_the_dark() {
 	need_root
 	need unshare
 	tells "$1" "$2" unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh "${@:3}"
 }
 
-@test "without /proc an unlocked pidfile that names a living process means that it runs" {
+@test "without /proc an unlocked pidfile counts if it names a living process" {
 	sleep 600 &
 	echo $! >app.pid
 	touch -d '1 hour ago' app.pid
@@ -241,7 +241,7 @@ in_the_dark() {
 	in_the_dark 0 "running (pid $!)" daemonize --status -v -p app.pid
 }
 
-@test "without /proc one who holds the lock of a file that names another is not signalled" {
+@test "without /proc a process that holds the lock, but that the pidfile does not name, is not signalled" {
 	hold sleep 60
 	echo "$held" >app.pid
 	target readlock app.pid "$report" &
@@ -251,13 +251,13 @@ in_the_dark() {
 	alive $!
 }
 
-@test "a pidfile that another process has locked means that it runs" {
+@test "a pidfile that another process has locked counts as running" {
 	hold target lock "$T/app.pid" "$report"
 	reported "$report"
 	refuses "pid $held" -p app.pid
 }
 
-@test "a second start in a PID namespace is refused, though the daemon's PID has no name there" {
+@test "a second start is refused in a PID namespace where the daemon has no PID" {
 	need_root
 	start -p app.pid
 	run -3 --separate-stderr unshare --pid --fork --mount-proc daemonize -p app.pid true
@@ -265,7 +265,7 @@ in_the_dark() {
 	holds "$pid"
 }
 
-@test "a daemon in a PID namespace is found running, under the PID that it has here" {
+@test "a daemon in a PID namespace is found running, by the PID that it has outside" {
 	need_root
 	hold unshare --pid --fork --mount-proc sh -c "daemonize -p app.pid target dump '$report'; exec sleep 60"
 	reported "$report"
@@ -279,7 +279,7 @@ in_the_dark() {
 
 # ---- Stale ones ----
 
-# starts_over CONTENT [TIME]: with that in the file, the start goes well, and leaves nothing of it.
+# starts_over CONTENT [TIME]: with that in the file, a start succeeds, and leaves nothing of it.
 starts_over() {
 	printf '%b' "$1" >app.pid
 	touch -d "${2:-now}" app.pid
@@ -291,7 +291,7 @@ starts_over() {
 	rm app.pid "$report"
 }
 
-@test "the number of a dead process is stale" {
+@test "the PID of a dead process is stale" {
 	starts_over "$(dead_pid)\n"
 	starts_over "$(dead_pid)"
 }
@@ -301,7 +301,7 @@ starts_over() {
 	starts_over '\n'
 }
 
-@test "garbage in a pidfile is stale, though a living PID be part of it" {
+@test "garbage in a pidfile is stale, even if it contains a living PID" {
 	for garbage in garbage "x$$" "$$""x" "-$$" "+$$" "$$.5" "0x$$" '\0000' '\0377\0376' "$$\\0000" \
 		"$(printf %031d $$)5"; do
 		echo "garbage: $garbage"
@@ -316,19 +316,19 @@ starts_over() {
 	done
 }
 
-@test "of a longer old content no tail is left" {
+@test "longer old contents leave no tail" {
 	starts_over '2147483647\n'
 	starts_over "$(printf '%.0s4194303\\n' {1..1000})"
 }
 
 # bats test_tags=needs:proc
-@test "a recycled PID is not believed: the process is younger than the file" {
+@test "a recycled PID is stale: the process is younger than the file" {
 	hold sleep 60
 	starts_over "$held\n" '1 hour ago'
 	alive "$held"
 }
 
-# begun_at PID EXPRESSION: the pidfile is of this time, in terms of begun, when the process began, and of tick.
+# begun_at PID EXPRESSION: sets the pidfile's time, in terms of begun, when the process began, and of tick.
 begun_at() {
 	need python3
 	echo "$1" >app.pid
@@ -342,14 +342,14 @@ begun_at() {
 }
 
 # bats test_tags=needs:proc
-@test "a process is believed that began in the same tick of the kernel's clock" {
+@test "a process that began in the same clock tick as the file's time counts" {
 	hold sleep 60
 	begun_at "$held" 'begun - tick // 2'
 	refuses "pid $held" -p app.pid
 }
 
 # bats test_tags=needs:proc
-@test "a process is believed that began two seconds after a time of whole seconds, of which some disks know the even ones" {
+@test "a process up to two seconds younger than the file counts where the file's time is in whole seconds" {
 	hold sleep 60
 	begun_at "$held" '(begun // 10**9 - 1) * 10**9'
 	refuses "pid $held" -p app.pid
@@ -358,7 +358,7 @@ begun_at() {
 }
 
 # bats test_tags=needs:proc
-@test "a process is younger than a file of a time before all that can be counted" {
+@test "a process is younger than a file whose time is too early to be represented" {
 	need_root
 	mkdir old
 	mount -t tmpfs none old
@@ -370,8 +370,8 @@ begun_at() {
 }
 
 # bats test_tags=needs:zombies
-@test "a zombie is not believed" {
-	# It ends when bash, which would reap it, has become sleep.
+@test "a zombie's PID is stale" {
+	# It exits only after bash, which would reap it, has become sleep.
 	hold bash -c '(until grep -q sleep /proc/$$/comm; do sleep 0.02; done) & echo $! >zombie; exec sleep 60'
 	wait_until 10 test -s zombie
 	wait_until 10 grep -q '^State:.Z' "/proc/$(cat zombie)/status"
@@ -380,7 +380,7 @@ begun_at() {
 
 # ---- Files that are not ours to write ----
 
-# hands_off PATTERN FILE [OPTION...]: refused at once, untouched, and nothing runs.
+# hands_off PATTERN FILE [OPTION...]: the file is refused at once and left untouched, and nothing runs.
 hands_off() {
 	local before
 
@@ -399,7 +399,7 @@ hands_off() {
 	expect "$(cat precious)" precious
 }
 
-@test "a dangling symbolic link is refused, and nothing is made behind it" {
+@test "a dangling symbolic link is refused, and its target is not created" {
 	ln -s made app.pid
 	hands_off 'symbolic link' app.pid
 	[ ! -e made ]
@@ -412,19 +412,19 @@ hands_off() {
 	expect "$(cat precious)" precious
 }
 
-@test "a FIFO is refused, without a wait" {
+@test "a FIFO is refused without waiting" {
 	mkfifo app.pid
 	hands_off 'not a regular file' app.pid
 }
 
-@test "a FIFO that somebody reads is refused as well" {
+@test "a FIFO with a reader is refused, too" {
 	mkfifo app.pid
 	hold sh -c 'exec cat app.pid'
 	wait_until 10 grep -q cat "/proc/$held/comm"
 	hands_off 'not a regular file' app.pid
 }
 
-@test "a FIFO is refused, and is not opened: who waits to write into it waits on" {
+@test "a FIFO is refused without being opened: a waiting writer keeps waiting" {
 	mkfifo app.pid
 	hold sh -c 'echo >app.pid'
 	wait_until 10 grep -q '^State:.S' "/proc/$held/status"
@@ -441,7 +441,7 @@ hands_off() {
 	cmp app bin/target
 }
 
-@test "so is one that is the command inside of -R" {
+@test "a pidfile or a log that is the command inside -R is a usage error, too" {
 	mkdir -p root/bin
 	cp bin/target root/bin/app
 	fails 2 "daemonize: cannot write to '*app': it is the command. *" daemonize -R root -p "$T/root/bin/app" /bin/app dump "$report"
@@ -459,7 +459,7 @@ hands_off() {
 	hands_off 'not a regular file' /dev/zero
 }
 
-@test "another user's file is refused, even by root" {
+@test "another user's file is refused, even for root" {
 	need_root
 	echo garbage >app.pid
 	chown nobody app.pid
@@ -473,7 +473,7 @@ hands_off() {
 	hands_off 'another user' "$T/pub/app.pid"
 }
 
-@test "a file that belongs to the user of -u is taken over, and is ours again" {
+@test "a file that belongs to the user of -u is taken over, and becomes the caller's" {
 	need_root
 	for file in app.pid pub/app.pid nobody/app.pid; do
 		dead_pid >"$file"
@@ -485,7 +485,7 @@ hands_off() {
 	done
 }
 
-@test "a file of root's that the caller may write is replaced by the caller's" {
+@test "a file of root's that the caller may write is replaced by one of the caller's" {
 	need_root
 	dead_pid >nobody/app.pid
 	chmod 666 nobody/app.pid
@@ -529,7 +529,7 @@ hands_off() {
 	done
 }
 
-@test "a pidfile that something is mounted on is written in place" {
+@test "a pidfile that is a mount point is written in place" {
 	need_root
 	need unshare
 	dead_pid >real.pid
@@ -543,7 +543,7 @@ hands_off() {
 	expect "$(echo *.pid*)" "app.pid real.pid"
 }
 
-@test "who had the old pidfile open for writing cannot write to the new one" {
+@test "a process that had the old pidfile open for writing cannot write to the new one" {
 	dead_pid >app.pid
 	exec 7<>app.pid
 	start -p app.pid
@@ -552,7 +552,7 @@ hands_off() {
 	exec 7>&-
 }
 
-@test "a pidfile whose name or path is as long as can be is written in place" {
+@test "a pidfile with the longest possible name or path is written in place" {
 	for file in "$(printf %0255d 0)" "$T$(printf '/.%.0s' {1..2048} | cut -c "-$((4095 - ${#T} - 8))")/app.pid"; do
 		again -p "$file"
 		holds "$pid" "$file"
@@ -562,7 +562,7 @@ hands_off() {
 }
 
 # bats test_tags=needs:native,no-valgrind
-@test "a start waits for nobody's lock" {
+@test "a start never waits for the pidfile's lock" {
 	need strace
 	dead_pid >app.pid
 	strace -qq -f -e 'trace=/^fcntl' -o trace daemonize -p app.pid true
@@ -570,7 +570,7 @@ hands_off() {
 	run -1 grep F_SETLKW trace
 }
 
-@test "nothing but the pidfile is left beside it, by a start that succeeds, fails or is refused" {
+@test "a start that succeeds, fails or is refused leaves nothing beside the pidfile" {
 	start -p pub/app.pid
 	end_daemon
 	rm "$report"
@@ -601,7 +601,7 @@ hands_off() {
 	[ ! -e app.pid ]
 }
 
-@test "a pidfile just below / is in a directory, which is /" {
+@test "the directory of a pidfile just below / is /" {
 	fails 1 "daemonize: cannot open pidfile '/daemonize-test.pid': [PR]e*" \
 		as_nobody daemonize -p /daemonize-test.pid true
 }
@@ -624,9 +624,9 @@ hands_off() {
 	expect "$(ls full)" fill
 }
 
-@test "a pidfile beyond the limit on file sizes is told, and none is left" {
+@test "a pidfile beyond the limit on file sizes is an error, and none is left" {
 	for option in -p -fp; do
-		# With 1, a part of the number can be written.
+		# With 1, part of the PID can be written.
 		for bytes in 0 1; do
 			# Standard error is a pipe, which has no such limit.
 			run -1 bash -o pipefail -c 'prlimit --fsize="$0" "$@" 2>&1 | cat' $bytes daemonize $option app.pid true
@@ -648,7 +648,7 @@ hands_off() {
 
 # ---- A start that fails ----
 
-# leaves_none STATUS OPTION... -- COMMAND...: fails, and leaves neither pidfile nor process.
+# leaves_none STATUS OPTION... -- COMMAND...: the start fails, and leaves neither pidfile nor process.
 leaves_none() {
 	fails "$1" "daemonize: cannot *" daemonize -p app.pid "${@:2}"
 	[ ! -e app.pid ]
@@ -676,7 +676,7 @@ leaves_none() {
 }
 
 # bats test_tags=needs:native,no-valgrind
-@test "-f that fails leaves a pidfile alone that has become another's meanwhile" {
+@test "-f that fails leaves alone a pidfile that has meanwhile become another daemon's" {
 	need strace
 	strace -qq -o /dev/null -e trace=execve -e inject=execve:error=EACCES:delay_enter=1500000:when=1 \
 		"$T/bin/daemonize" -f -p "$T/app.pid" /bin/true 3>&- 2>said &
@@ -690,7 +690,7 @@ leaves_none() {
 	holds "$pid"
 }
 
-@test "-f that fails leaves no pidfile, wherever it has gone" {
+@test "-f that fails leaves no pidfile, even if it has changed its directory" {
 	printf '\177ELF\0\0\0\0broken' >broken
 	chmod +x broken
 	mkdir run
@@ -698,7 +698,7 @@ leaves_none() {
 	[ ! -e run/app.pid ]
 }
 
-@test "a refused start of what cannot run leaves the running one's pidfile alone" {
+@test "a refused start of a broken command leaves the running daemon's pidfile alone" {
 	printf '\177ELF\0\0\0\0broken' >broken
 	chmod +x broken
 	start -p app.pid
@@ -709,7 +709,7 @@ leaves_none() {
 
 # ---- Callers who have the pidfile open themselves ----
 
-@test "an inherited fd of the pidfile does not cost the lock" {
+@test "an inherited fd of the pidfile does not cost the daemon its lock" {
 	for file in app.pid "$(printf %0255d 0)"; do # which is replaced, and which is written in place
 		# shellcheck disable=SC2094 # that is the point
 		start -p "$file" 9>"$file" 8<"$file" 10<"$file"
@@ -719,7 +719,7 @@ leaves_none() {
 	done
 }
 
-@test "standard streams that are the pidfile do not cost the lock" {
+@test "standard streams that are the pidfile do not cost the daemon its lock" {
 	: >app.pid
 	# shellcheck disable=SC2094 # that is the point
 	start -p app.pid <app.pid >app.pid 2>&1
@@ -728,7 +728,7 @@ leaves_none() {
 	refuses "pid $pid" -p app.pid
 }
 
-@test "closed standard streams do not cost the lock" {
+@test "closed standard streams do not cost the daemon its lock" {
 	for closed in 0 0,1,2; do
 		from --close $closed
 		again -p app.pid
@@ -741,7 +741,7 @@ leaves_none() {
 
 # ---- -l, as bmc/daemonize has it ----
 
-@test "-f takes the pidfile away again from a directory that it cannot read" {
+@test "-f removes its pidfile even from a directory that it cannot read" {
 	mkdir -m 333 blind
 	! is_root || chown nobody blind
 	printf '\177ELF\0\0\0\0broken' >broken
@@ -750,21 +750,21 @@ leaves_none() {
 	[ ! -e blind/app.pid ]
 }
 
-@test "with few fds the lock stands below 10" {
+@test "with few fds the lock's fd is below 10" {
 	from --nofile 10
 	start -p "$T/app.pid" -l "$T/app.lock"
 	expect "$(grep -c "^fd.[0-9]=.*$T/app[.]" "$report")" 2
 	fails 3 "daemonize: already running (pid $pid)" daemonize -p app.pid true
 }
 
-@test "with all fds from 10 up in use the lock stands below 10" {
+@test "with all fds from 10 up in use the lock's fd is below 10" {
 	from --open 10,11 --nofile 12
 	start -p "$T/app.pid" -k 10,11
 	expect "$(grep -c "^fd.[0-9]=.*$T/app[.]pid" "$report")" 1
 	expect "$(lock_on app.pid)" "READ $pid"
 }
 
-@test "-p and -l of one file under two names that do not exist yet is the same as -p" {
+@test "-p and -l that name one file in two ways, before it exists, mean the same as -p" {
 	start -p app.pid -l ./app.pid
 	flock --nonblock app.pid true
 	refuses "pid $pid" -p app.pid -l ./app.pid
@@ -807,12 +807,12 @@ is_locked() { ! flock --nonblock "$1" true; }
 	expect "$(state_of app.lock)" "$before"
 }
 
-@test "-l makes a file that no other user can lock, and so keep the next start from happening" {
+@test "-l creates a file that no other user can lock to block the next start" {
 	(umask 0 && start -l app.lock)
 	expect "$(stat -c %a app.lock)" 600
 }
 
-@test "-l makes the file" {
+@test "-l creates the file" {
 	start -l app.lock
 	[ -f app.lock ]
 	[ ! -s app.lock ]
@@ -824,14 +824,14 @@ is_locked() { ! flock --nonblock "$1" true; }
 	refuses "lock '*lock' is held" -l lock
 }
 
-@test "-l takes a FIFO, without a wait" {
+@test "-l takes a FIFO without waiting" {
 	mkfifo lock
 	caller=(timeout 20)
 	start -l lock
 	refuses "lock '*lock' is held" -l lock
 }
 
-@test "-l takes a terminal, which does not become the controlling one" {
+@test "-l takes a terminal, which does not become the controlling terminal" {
 	hold target terminal "$T/terminal"
 	wait_until 10 test -e terminal
 	caller=(setsid --wait)
@@ -856,7 +856,7 @@ is_locked() { ! flock --nonblock "$1" true; }
 	nothing_runs
 }
 
-@test "-l is kept by the daemon's child" {
+@test "a child that outlives the daemon holds the lock of -l" {
 	daemonize -l app.lock target fork "$report"
 	reported "$report"
 	child=$(field child)
@@ -867,7 +867,7 @@ is_locked() { ! flock --nonblock "$1" true; }
 	again -l app.lock
 }
 
-@test "-l of the pidfile itself means no more than -p" {
+@test "-l of the pidfile itself means the same as -p" {
 	for lock in app.pid ./app.pid "$T/app.pid"; do
 		daemonize -p app.pid -l "$lock" target fork "$report"
 		reported "$report"
@@ -895,7 +895,7 @@ is_locked() { ! flock --nonblock "$1" true; }
 	run ! "$bmc" -l "$T/app.lock" /bin/true
 }
 
-@test "a pidfile that bmc/daemonize has left to -u's user is no obstacle" {
+@test "a stale pidfile that bmc/daemonize gave to the user of -u does not block a start" {
 	need_root
 	bmc=$(dpkg -L daemonize 2>/dev/null | grep 'bin/daemonize$') || skip "needs bmc/daemonize"
 	"$bmc" -u nobody -p "$T/pub/app.pid" /bin/sleep 60 3>&-
@@ -919,7 +919,7 @@ wait_for_turn() {
 	wait_until 10 grep -q waiting "$T/waiter"
 }
 
-# takes_its_turn: the waiter is up as soon as the daemon has ended.
+# takes_its_turn PID: the waiter is up as soon as the daemon has exited.
 takes_its_turn() {
 	local ended
 
@@ -932,7 +932,7 @@ takes_its_turn() {
 	reported "$report"
 }
 
-# gives_up SECONDS OPTION...: -w SECONDS ends with 124, when the time is up and not before.
+# gives_up SECONDS OPTION...: -w SECONDS exits with 124 when the time is up, and not before.
 gives_up() {
 	local begun=${EPOCHREALTIME/./} took
 
@@ -942,7 +942,7 @@ gives_up() {
 	[ ! -e pub/second ]
 }
 
-@test "-w starts as soon as the running one has ended" {
+@test "-w starts as soon as the running daemon has exited" {
 	start -p app.pid
 	wait_for_turn -w 60 -p app.pid
 	takes_its_turn "$pid"
@@ -956,7 +956,7 @@ gives_up() {
 	holds "$pid"
 }
 
-@test "-w starts as soon as one that has lost its lock has ended" {
+@test "-w starts as soon as a daemon that has lost its lock has exited" {
 	daemonize -p app.pid target closeall "$report"
 	reported "$report"
 	wait_for_turn -w 60 -p app.pid
@@ -974,7 +974,7 @@ gives_up() {
 }
 
 # bats test_tags=needs:native,needs:watch
-@test "-w costs nothing while it waits" {
+@test "-w makes no system calls while it waits" {
 	need strace
 	start -p app.pid
 	calls() {
@@ -985,7 +985,7 @@ gives_up() {
 	expect "cheap: $(($(calls 2) < briefly + 5))" "cheap: 1"
 }
 
-@test "-w starts at once where nothing runs" {
+@test "-w starts at once when nothing runs" {
 	start -w 60 -p app.pid
 	holds "$pid"
 }
@@ -1010,7 +1010,7 @@ gives_up() {
 	takes_its_turn "$pid"
 }
 
-# rotated_meanwhile OPTION...: what a start that waits writes goes to the new log, not to the one that was moved.
+# rotated_meanwhile OPTION...: a start that waits writes to the new log, not to the one that was moved.
 rotated_meanwhile() {
 	echo old >app.log
 	daemonize -v -w 60 "$@" -O app.log sh -c 'echo new; exec sleep 60' >/dev/null 2>"$T/waiter" 3>&- &
@@ -1038,7 +1038,7 @@ rotated_meanwhile() {
 	rotated_meanwhile --truncate -l app.lock
 }
 
-@test "-w tells at once of a log that cannot be opened, not after the wait" {
+@test "-w reports at once, not after the wait, that a log cannot be opened" {
 	start -p app.pid
 	fails 1 "daemonize: cannot open log 'nosuch/log': no such directory 'nosuch'" \
 		timeout 10 daemonize -w inf -p app.pid -O nosuch/log true
@@ -1052,7 +1052,7 @@ rotated_meanwhile() {
 	done
 }
 
-@test "-w with -l leaves the caller's alarm to go off" {
+@test "-w with -l lets the caller's alarm go off" {
 	need perl
 	start -l app.lock
 	run -142 timeout -s KILL 10 perl -e 'alarm 1; exec @ARGV' daemonize -w inf -l app.lock true
@@ -1068,7 +1068,7 @@ rotated_meanwhile() {
 	holds "$pid"
 }
 
-@test "--ok-if-running is silent, and content" {
+@test "--ok-if-running succeeds silently when the daemon is running" {
 	start -p app.pid -l app.lock
 	for options in '-p app.pid' '-l app.lock' '-p app.pid -l app.lock'; do
 		# shellcheck disable=SC2086 # several
@@ -1079,7 +1079,7 @@ rotated_meanwhile() {
 }
 
 # bats test_tags=needs:native,needs:proc,no-valgrind
-@test "--ok-if-running waits for a start that is still in its exec, and starts it if that fails" {
+@test "--ok-if-running waits for a start that is still in its exec, and starts the daemon if that fails" {
 	need strace
 	for option in --truncate -f; do
 		rm -f "$report" app.pid
@@ -1096,7 +1096,7 @@ rotated_meanwhile() {
 	done
 }
 
-@test "--ok-if-running is not content with a lock of a stranger's" {
+@test "--ok-if-running is not satisfied with a stranger's lock" {
 	need_root
 	need setpriv
 	dead_pid >app.pid
@@ -1105,16 +1105,16 @@ rotated_meanwhile() {
 	refuses "pid $held" --ok-if-running -p app.pid
 }
 
-@test "--ok-if-running starts what does not run" {
+@test "--ok-if-running starts a daemon that is not running" {
 	start --ok-if-running -p app.pid
 	holds "$pid"
 }
 
-@test "--ok-if-running is no excuse for what cannot be started" {
+@test "--ok-if-running fails when the command cannot be found" {
 	fails 127 "daemonize: *'nosuch-command'*" daemonize --ok-if-running -p app.pid nosuch-command
 }
 
-@test "of -r, -w and --ok-if-running the last one counts" {
+@test "the last of -r, -w and --ok-if-running wins" {
 	start -p app.pid
 	refuses "pid $pid" -w 60 -r -p app.pid
 	refuses "pid $pid" --ok-if-running --refuse-if-running -p app.pid

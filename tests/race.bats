@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# However many start at the same moment, one of them wins, and the others know which.
-# ROUNDS=300 repeats each race that often.
+# However many start at the same moment, one of them wins, and the others know which one.
+# ROUNDS=300 repeats each race 300 times.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # eval; a test is a subshell; helper.bash assigns
 
 load helper
@@ -8,7 +8,7 @@ load helper
 ROUNDS=${ROUNDS:-10}
 STARTERS=32
 
-# race_with COMMAND...: starts it so many times at once; sets results, a line "STATUS MESSAGE" for each.
+# race_with COMMAND...: starts it STARTERS times at once; sets results, a line "STATUS MESSAGE" for each.
 race_with() {
 	results=$(timeout 60 "$BATS_TEST_DIRNAME/racer" "$STARTERS" "$@")
 }
@@ -19,7 +19,7 @@ race() { race_with "$T/bin/daemonize" "$@" target dump "$report"; }
 # count PATTERN: how many results match the regular expression as a whole.
 count() { grep -cxE -- "$1" <<<"$results" || true; }
 
-# one_won LOSERS: one start went well, all others ended so.
+# one_won LOSERS: one start succeeded, and the results of all others match.
 one_won() {
 	expect "won: $(count '0 '), lost: $(count "$1"), of $results" "won: 1, lost: $((STARTERS - 1)), of *"
 }
@@ -36,7 +36,7 @@ end_daemon() {
 	wait_until 10 gone "$1"
 }
 
-# rounds COMMAND...: as many races for a pidfile as asked for, each prepared by the command.
+# rounds COMMAND...: ROUNDS races for a pidfile, each prepared by the command.
 rounds() {
 	for ((round = 1; round <= ROUNDS; round++)); do
 		"$@"
@@ -125,7 +125,7 @@ rounds() {
 	done
 }
 
-@test "of many simultaneous starts with --ok-if-running one wins, and the others are content" {
+@test "of many simultaneous starts with --ok-if-running one wins, and the others succeed" {
 	for ((round = 1; round <= ROUNDS; round++)); do
 		race --ok-if-running -p app.pid
 		names_the_winner
@@ -134,7 +134,7 @@ rounds() {
 	done
 }
 
-@test "with -w inf each gets its turn, and no two at a time" {
+@test "with -w inf each gets its turn, and no two run at a time" {
 	cat >turn <<-'END'
 		#!/bin/sh
 		mkdir busy || echo clash >>clashes
@@ -153,7 +153,7 @@ rounds() {
 	done
 }
 
-@test "while the running one dies, no two take its place" {
+@test "when the running daemon dies, no two starts take its place" {
 	race -p app.pid
 	for ((round = 1; round <= ROUNDS; round++)); do
 		pid=$(cat app.pid)

@@ -5,11 +5,11 @@
 
 load helper
 
-# app LINE...: makes "app", a command that is a shell script of these lines.
+# app LINE...: makes the command "app", a shell script of these lines.
 app() { printf '%s\n' '#!/bin/sh' "$@" >"$T/bin/app" && chmod 755 "$T/bin/app"; }
 
-# waiting OPTION...: a start of the target in the background, from its report on; sets launcher and pid.
-# bats ignores SIGINT in what it runs in the background; a terminal does not.
+# waiting OPTION...: starts the target in the background, and returns when it has reported; sets launcher and pid.
+# bats ignores SIGINT in what it runs in the background; a terminal would not.
 waiting() {
 	note waiting "$@"
 	"${caller[@]}" env --default-signal=ALRM,INT,QUIT "$T/bin/daemonize" "$@" target dump "$report" 2>"$T/stderr" &
@@ -17,7 +17,7 @@ waiting() {
 	reported "$report"
 }
 
-# ends_with STATUS: so does the start in the background.
+# ends_with STATUS: the start in the background exits with it; sets status and stderr.
 ends_with() {
 	status=0
 	wait "$launcher" || status=$?
@@ -25,15 +25,15 @@ ends_with() {
 	expect "$status" "$1"
 }
 
-# say MESSAGE...: to the start that waits for the target of the last report.
+# say MESSAGE...: sends them to the start that waits for the target of the last report.
 say() { NOTIFY_SOCKET=$(field env.NOTIFY_SOCKET) "$T/bin/target" send "$@"; }
 
-# stranger COMMAND...: as another user, with the daemon's socket.
+# stranger COMMAND...: runs it as another user, with the daemon's socket.
 stranger() {
 	NOTIFY_SOCKET=$(field env.NOTIFY_SOCKET) setpriv --reuid=12345 --regid=12345 --clear-groups -- "$@"
 }
 
-# stranger_says MESSAGE...: likewise, where the socket's permissions let another user in, which they never do.
+# stranger_says MESSAGE...: sends them as another user, whom the socket's permissions would really keep out.
 stranger_says() {
 	chmod 666 "$(field env.NOTIFY_SOCKET)"
 	stranger target send "$@"
@@ -42,7 +42,7 @@ stranger_says() {
 # dies OPTION...: the start fails, because "app" dies.
 dies() { run -4 --separate-stderr daemonize -s 20 "$@" app; }
 
-# shows LINE...: these lines of the log stood below the message, and no other.
+# shows LINE...: these lines of the log stood below the message, and no others.
 shows() {
 	local is should_be
 
@@ -60,7 +60,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 
 # ---- --startsecs ----
 
-@test "-s is content with a daemon that lives so long, and silent" {
+@test "-s succeeds silently when the daemon lives that long" {
 	run -0 --separate-stderr daemonize -s 0.2 -p "$T/app.pid" target dump "$report"
 	expect "$output$stderr" ""
 	reported "$report"
@@ -68,7 +68,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	alive "$pid"
 }
 
-@test "-s waits as long as it says, with a fraction" {
+@test "-s waits as long as it says, to a fraction of a second" {
 	for seconds in 0.35 .35; do
 		rm -f "$report"
 		began=$(microseconds)
@@ -77,7 +77,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	done
 }
 
-@test "-s 0 starts what lives on" {
+@test "-s 0 starts a daemon that lives on" {
 	start --startsecs 0
 	alive "$pid"
 }
@@ -86,7 +86,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	fails 4 "daemonize: target $(known 'exited with status 7') after [0-9].[0-9][0-9] s; its output was discarded: use -O FILE" daemonize -s 20 target exit 7
 }
 
-@test "a death by a real-time signal is told" {
+@test "a death by a real-time signal is reported" {
 	app 'kill -RTMIN $$'
 	sed -i '1s/.*/#!\/bin\/bash/' "$T/bin/app"
 	fails 4 "daemonize: app $(known 'was killed by signal 3[0-9] (real-time)') after *" daemonize -s 20 app
@@ -99,7 +99,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	fails 4 "daemonize: target $(known 'was killed by signal 1 (HUP)') after *" daemonize -s 20 target kill HUP
 }
 
-@test "where its words were discarded, a death says so" {
+@test "the message says so when the output of a dead daemon was discarded" {
 	fails 4 "*; its output was discarded: use -O FILE" daemonize -s 20 -i /dev/null target exit 7
 	fails 4 "*; its standard error was discarded: use -O FILE" daemonize -s 20 -o log target exit 7
 	fails 4 "* s" daemonize -s 20 -e log target exit 7
@@ -128,7 +128,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "what puts itself in the background is not left there" {
+@test "a command that puts itself in the background is not left running" {
 	app 'setsid target dump "$DAEMONIZE_TEST/pub/report" &' \
 		'while [ ! -e "$DAEMONIZE_TEST/pub/report" ]; do sleep 0.02; done'
 	fails 4 "daemonize: app exited with status 0 after *background*foreground" daemonize -s 20 -p "$T/app.pid" app
@@ -166,7 +166,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	fails 4 "daemonize: ./target $(known 'exited with status 3') after *" daemonize -s 20 ./target exit 3
 }
 
-@test "a death is told the same to a caller that ignores SIGCHLD, that has no parent, or that has closed its streams" {
+@test "a death is reported the same to a caller that ignores or blocks SIGCHLD, or has closed its streams" {
 	fails 4 "daemonize: target $(known 'exited with status 7') after *" \
 		target with --ignore CHLD -- daemonize -s 20 target exit 7
 	fails 4 "daemonize: target $(known 'exited with status 7') after *" \
@@ -174,36 +174,36 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	run -4 target with --close 0,1,2 -- daemonize -s 20 target exit 7
 }
 
-@test "a death is told the same to an ordinary user" {
+@test "a death is reported the same to an ordinary user" {
 	fails 4 "daemonize: target $(known 'exited with status 7') after *" as_nobody daemonize -s 20 target exit 7
 }
 
-@test "a death is told the same in a container" {
+@test "a death is reported the same in a container" {
 	need_root
 	need unshare
 	fails 4 "daemonize: target $(known 'exited with status 7') after *" \
 		unshare --pid --fork --mount-proc sh -c 'daemonize -s 20 target exit 7; exit $?'
 }
 
-@test "a death is told the same with --chroot and -u" {
+@test "a death is reported the same with --chroot and -u" {
 	need_root
 	root_with_target
 	fails 4 "daemonize: /target $(known 'exited with status 7') after *" \
 		daemonize -s 20 -R "$T/root" -u nobody /target exit 7
 }
 
-@test "-P says nothing of a daemon that dies" {
+@test "-P prints nothing for a daemon that dies" {
 	run -4 --separate-stderr daemonize -P -s 20 target exit 1
 	expect "$output" ""
 }
 
-@test "-P prints the PID of a daemon that stays" {
+@test "-P prints the PID of a daemon that stays up" {
 	run -0 daemonize -P -s 0.1 target dump "$report"
 	reported "$report"
 	expect "$output" "$pid"
 }
 
-@test "after a start that has failed the next one succeeds" {
+@test "failed starts do not keep the next one from succeeding" {
 	for _ in 1 2 3 4 5; do
 		fails 4 "*" daemonize -s 20 -p "$T/app.pid" target exit 1
 	done
@@ -211,7 +211,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	alive "$pid"
 }
 
-@test "who starts a second one while the first is waited for is refused, and told the first one's PID" {
+@test "a second start is refused while the first one waits, and names the first one's PID" {
 	waiting --notify -p "$T/app.pid"
 	fails 3 "daemonize: already running (pid $pid)" daemonize -p "$T/app.pid" target dump "$report"
 	say READY=1
@@ -226,13 +226,13 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	shows one two
 }
 
-@test "an early death shows lines of standard error alone, where there are any" {
+@test "an early death shows standard error alone if it has any lines" {
 	app 'echo out; echo err >&2; exit 1'
 	dies -o "$T/out.log" -e "$T/err.log"
 	shows err
 }
 
-@test "an early death shows lines of standard output, where standard error has said nothing" {
+@test "an early death shows standard output if standard error has no lines" {
 	app 'echo out; exit 1'
 	dies -o "$T/out.log" -e "$T/err.log"
 	shows out
@@ -244,20 +244,20 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	shows ouch
 }
 
-@test "an early death shows ten lines at most, the last ones" {
+@test "an early death shows the last ten lines at most" {
 	app 'seq 25; exit 1'
 	dies -O "$T/app.log"
 	shows {16..25}
 }
 
-@test "an early death shows nothing of what an earlier start has logged" {
+@test "an early death shows nothing that an earlier start has logged" {
 	seq 5 >"$T/app.log"
 	app 'echo new; exit 1'
 	dies -O "$T/app.log"
 	shows new
 }
 
-@test "an early death shows nothing where this start has logged nothing" {
+@test "an early death shows nothing if this start has logged nothing" {
 	seq 5 >"$T/app.log"
 	app 'exit 1'
 	dies -O "$T/app.log"
@@ -271,26 +271,26 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	shows new
 }
 
-@test "a last line without its end is shown" {
+@test "a last line without a newline is shown" {
 	app 'printf "one\ntwo"; exit 1'
 	dies -O "$T/app.log"
 	shows one two
 }
 
-@test "empty lines are lines" {
+@test "empty lines count as lines" {
 	app 'printf "one\n\nthree\n"; exit 1'
 	dies -O "$T/app.log"
 	expect "$(sed 1d <<<"$stderr" | wc -l)" 3
 }
 
-@test "an endless log line does no harm" {
+@test "a huge log line is cut short, and the next one is shown" {
 	app 'head -c 300000 /dev/zero | tr "\0" x; echo; echo last; exit 1'
 	dies -O "$T/app.log"
 	expect "${stderr: -9}" $'\n    last'
 	[ ${#stderr} -lt 10000 ]
 }
 
-@test "control characters of the log cannot reach the terminal" {
+@test "control characters in the log do not reach the terminal" {
 	app 'printf "\033[31mred\a\b\r\177 end\n"; exit 1'
 	dies -O "$T/app.log"
 	expect "$stderr" $'*\n    *\[31mred* end'
@@ -309,7 +309,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	expect "$stderr" $'*\n    two'
 }
 
-@test "an early death shows the log of a user's daemon" {
+@test "an early death shows the log with -u, too" {
 	need_root
 	app 'echo "I am $(id -un)"; exit 1'
 	dies -u nobody -O "$T/app.log"
@@ -331,13 +331,13 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	shows
 }
 
-@test "nothing is read from a log that is no regular file" {
+@test "nothing is read from a log that is not a regular file" {
 	app 'echo one; exit 1'
 	dies -O /dev/null
 	shows
 }
 
-@test "a time-out shows the log, too" {
+@test "a timeout shows the log, too" {
 	app 'echo "waiting for the database"; exec target dump "$DAEMONIZE_TEST/pub/report"'
 	run -124 --separate-stderr daemonize --notify -t 1 -O "$T/app.log" app
 	shows "waiting for the database"
@@ -345,7 +345,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 
 # ---- --notify ----
 
-@test "redis-server is up when it has said so" {
+@test "redis-server is up once it says so" {
 	need redis-server redis-cli
 	daemonize --notify -t 20 -p "$T/app.pid" redis-server --supervised systemd --port 0 \
 		--unixsocket "$T/redis" --dir "$T" --save ''
@@ -356,7 +356,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 	nothing_is_left
 }
 
-@test "redis-server that cannot start is reported, with its reason" {
+@test "a redis-server that cannot start is reported, with the reason" {
 	need redis-server
 	run -4 --separate-stderr daemonize --notify -t 20 -O "$T/app.log" -p "$T/app.pid" redis-server \
 		--supervised systemd --port 0 --unixsocket "$T/nosuch/redis" --dir "$T" --save ''
@@ -374,20 +374,20 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 }
 
 # bats test_tags=needs:native
-@test "systemd-notify is answered at once, also by a start that has not heard enough" {
+@test "systemd-notify is answered at once, even by a start that goes on waiting" {
 	need systemd-notify
 	app 'systemd-notify --status=early || exit 9' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
 	daemonize --notify -t 20 app
 	reported "$report"
 }
 
-@test "systemd-notify never fails because the start has heard enough" {
+@test "systemd-notify never fails because the start has stopped listening" {
 	need systemd-notify
 	app 'systemd-notify --ready' 'echo $? >>"$DAEMONIZE_TEST/pub/statuses"' 'exec sleep 600'
 	never_fails 40
 }
 # bats test_tags=needs:native
-@test "systemd-notify never fails because a user's start has heard enough" {
+@test "systemd-notify never fails because a user's start has stopped listening" {
 	need_root
 	need systemd-notify
 	app 'systemd-notify --ready' 'echo $? >>"$DAEMONIZE_TEST/pub/statuses"' 'exec sleep 600'
@@ -404,7 +404,7 @@ microseconds() { echo "${EPOCHREALTIME/[.,]/}"; }
 
 has_said() { expect "$(wc -l <"$T/pub/statuses")" "$1"; }
 
-# never_fails ROUNDS: in each a start of "app", whose systemd-notify writes down its status, which is 0.
+# never_fails ROUNDS: starts "app" in each round; it writes down the status of systemd-notify, which is always 0.
 never_fails() {
 	for ((round = 1; round <= $1; round++)); do
 		"${caller[@]}" "$T/bin/daemonize" --notify -t 20 -p "$T/nobody/app.pid" app
@@ -414,7 +414,7 @@ never_fails() {
 	expect "$(sort -u "$T/pub/statuses")" 0
 }
 
-@test "systemd-notify never fails because a thread of the daemon has run it" {
+@test "systemd-notify never fails because a thread of the daemon runs it" {
 	need systemd-notify python3
 	cat >"$T/bin/app" <<-'END'
 		#!/usr/bin/env python3
@@ -429,7 +429,7 @@ never_fails() {
 	never_fails 10
 }
 
-@test "a daemon that talks on while -s lasts is not blocked" {
+@test "a daemon that keeps sending messages during -s is not blocked" {
 	app 'target send READY=1' 'for n in $(seq 50); do target send "STATUS=$n"; done' \
 		'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	"$T/bin/daemonize" --notify -s 60 app 2>"$T/stderr" &
@@ -459,14 +459,14 @@ never_fails() {
 	reported "$report"
 }
 
-@test "a daemon whose child lives on and says no more than READY=1 is up" {
+@test "a daemon is up once a child that lives on says READY=1" {
 	app 'target notify READY=1 "$DAEMONIZE_TEST/pub/child" &' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	timeout 15 "$T/bin/daemonize" --notify -t 60 app
 	reported "$report"
 	reported "$T/pub/child"
 }
 
-# looks_at_children OPTION...: how often a start does that has heard READY=1 from a daemon which has a child.
+# looks_at_children OPTION...: how often a start does so after READY=1 from a daemon that has a child.
 looks_at_children() {
 	rm -f "$report"
 	strace -qq -o "$T/trace" -e trace=openat,open,recvmsg -e signal=none \
@@ -483,12 +483,12 @@ looks_at_children() {
 	app '(read line <"$DAEMONIZE_TEST/pub/never") &' 'target dump "$DAEMONIZE_TEST/pub/child" &' \
 		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
 	expect "$(looks_at_children -u nobody)" 0
-	# A message of root's may be its child's, but only if that runs a program.
+	# A message from root may be the child's, but only if that has called exec.
 	app '(read line <"$DAEMONIZE_TEST/pub/never") &' 'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
 	expect "$(looks_at_children)" 1
 }
 
-@test "of a message that is too long only the lines that are whole count" {
+@test "only the complete lines of an overlong message count" {
 	fails 124 "daemonize: gave up waiting: target is not ready after * s: whole" daemonize --notify -t 1 target notify \
 		"STATUS=whole
 X=$(printf '%04072d' 0)
@@ -542,7 +542,7 @@ READY=10" "$report"
 	[[ $stderr != *$'\E'* ]]
 }
 
-@test "a time-out tells the last STATUS=" {
+@test "a timeout reports the last STATUS=" {
 	fails 124 "daemonize: gave up waiting: target is not ready after * s: still loading" \
 		daemonize --notify -t 2 target notify "STATUS=still loading" "$report"
 }
@@ -552,7 +552,7 @@ READY=10" "$report"
 	fails 4 "daemonize: app $(known 'exited with status 1') after * (Permission denied); its output *" daemonize --notify app
 }
 
-@test "what a daemon has said just before its death is not lost" {
+@test "what a daemon says just before its death is not lost" {
 	app 'exec 2>/dev/null; target send STATUS=dying ERRNO=13; kill -KILL $$'
 	for _ in {1..50}; do
 		run -4 --separate-stderr daemonize -v --notify app
@@ -560,7 +560,7 @@ READY=10" "$report"
 	done
 }
 
-@test "MAINPID= of the daemon itself is welcome" {
+@test "MAINPID= of the daemon itself is accepted" {
 	app 'target send MAINPID=$$ READY=1' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	daemonize --notify -t 20 -p "$T/app.pid" app
 	reported "$report"
@@ -568,7 +568,7 @@ READY=10" "$report"
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "MAINPID= of another process is a failure: the pidfile would not be true" {
+@test "MAINPID= of another process is a failure: the pidfile would be wrong" {
 	app 'setsid target dump "$DAEMONIZE_TEST/pub/report" &' 'target send "MAINPID=$!
 READY=1"' 'wait'
 	fails 4 "daemonize: app named another main process *MAINPID=[0-9]*" daemonize --notify -t 20 -p "$T/app.pid" app
@@ -582,14 +582,14 @@ READY=1"' 'wait'
 	reported "$report"
 }
 
-@test "EXTEND_TIMEOUT_USEC= may be as large as a number can be" {
+@test "EXTEND_TIMEOUT_USEC= may be as large as a 64-bit number can be" {
 	app 'target send EXTEND_TIMEOUT_USEC=9223372036854775807' 'sleep 1.3' \
 		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
 	daemonize --notify -t 1 app
 	reported "$report"
 }
 
-@test "EXTEND_TIMEOUT_USEC= gives no more than it says" {
+@test "EXTEND_TIMEOUT_USEC= gives no more time than it says" {
 	fails 124 "daemonize: gave up waiting: *" timeout 10 \
 		daemonize --notify -t 0.3 target notify EXTEND_TIMEOUT_USEC=600000 "$report"
 	nothing_runs
@@ -614,7 +614,7 @@ READY=1"' 'wait'
 }
 
 # bats test_tags=needs:credentials
-@test "a stranger's messages are not believed" {
+@test "a stranger's messages are ignored" {
 	need_root
 	waiting -v --notify -t 60
 	stranger_says READY=1 STATUS=lie MAINPID=1 ERRNO=1 EXTEND_TIMEOUT_USEC=1000
@@ -628,7 +628,7 @@ READY=1"' 'wait'
 }
 
 # bats test_tags=needs:credentials
-@test "a stranger's messages are not believed by a user's start either" {
+@test "a stranger's messages are ignored by a user's start, too" {
 	need_root
 	caller=(as_nobody)
 	waiting -v --notify -t 60
@@ -642,7 +642,7 @@ READY=1"' 'wait'
 }
 
 # bats test_tags=needs:credentials
-@test "the daemon's own user is believed with -u, and nobody else but root" {
+@test "with -u, messages of the daemon's own user count, and a stranger's are ignored" {
 	need_root
 	waiting -v --notify -t 60 -u nobody
 	stranger_says READY=1 STATUS=lie
@@ -720,7 +720,7 @@ root_with_target() {
 	expect "$(field env.NOTIFY_SOCKET)" ""
 }
 
-# socket_is PATTERN ARGUMENT...: a start succeeds, its daemon's socket has such a name, and is gone.
+# socket_is PATTERN ARGUMENT...: a start succeeds, and its daemon's socket has had such a name, and is gone.
 socket_is() {
 	local jail=
 
@@ -738,7 +738,7 @@ socket_is() {
 	[ ! -e "$jail$(dirname "$(field env.NOTIFY_SOCKET)")" ]
 }
 
-# nobody_takes DIRECTORY: no stranger can bind to the name that the daemon still has, below it.
+# nobody_takes [DIRECTORY]: no stranger can bind to the name that the daemon still has, below the directory.
 nobody_takes() {
 	fails 1 "*" stranger python3 -c '
 import os, socket, sys
@@ -751,7 +751,7 @@ except (OSError, ValueError):
     sys.exit("cannot bind")' "${1-}"
 }
 
-@test "when the wait is over, the socket's name is no stranger's to take" {
+@test "when the wait is over, no stranger can take the socket's name" {
 	need_root
 	need python3
 	socket_is '/*'
@@ -763,7 +763,7 @@ except (OSError, ValueError):
 	nobody_takes
 }
 
-@test "no stranger can send to the socket, which the daemon's user can" {
+@test "no stranger can send to the socket, but the daemon's user can" {
 	need_root
 	waiting --notify -t 60 -m 0 -u nobody
 	run ! stranger target send READY=1
@@ -787,14 +787,14 @@ except (OSError, ValueError):
 	[ ! -e "$(dirname "$(field env.NOTIFY_SOCKET)")" ]
 }
 
-# jailed PATTERN: so it is with --chroot, and no stranger can take it.
+# jailed PATTERN: with --chroot the socket has such a name, and no stranger can take it.
 jailed() {
 	socket_is "$1" -R "$T/root" -u nobody -m 077
 	nobody_takes "$T/root"
 }
 
 # bats test_tags=needs:native
-@test "with --chroot the socket is where only root can make names, also when it is gone" {
+@test "with --chroot the socket is where only root can create names, so that nobody can take its name later" {
 	need_root
 	need python3
 	root_with_target
@@ -816,7 +816,7 @@ jailed() {
 }
 
 # bats test_tags=needs:native
-@test "in a directory that anybody can write to, one of ours stays, so that the socket's name stays ours" {
+@test "in a world-writable directory, one of ours stays, so that nobody can take the socket's name" {
 	need_root
 	need python3
 	root_with_target
@@ -854,7 +854,7 @@ jailed() {
 	done
 }
 
-@test "XDG_RUNTIME_DIR is for an ordinary user's socket, if nobody else can write there" {
+@test "an ordinary user's socket is in XDG_RUNTIME_DIR, if nobody else can write there" {
 	caller=(as_nobody env "XDG_RUNTIME_DIR=$T/nobody")
 	socket_is "$T/nobody/daemonize.??????/notify"
 	shared="/tmp/daemonize-$(as_nobody id -u)"
@@ -903,7 +903,7 @@ jailed() {
 	nothing_is_left
 }
 
-@test "a text without a newline is not enough" {
+@test "text without a newline is not enough" {
 	app 'printf ready >&5' 'exec 5>&-' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	fails 4 "daemonize: app closed file descriptor 5 without *" daemonize --notify-fd 5 app
 	nothing_runs
@@ -921,7 +921,7 @@ jailed() {
 	reported "$report"
 }
 
-@test "a text before a newline may come in pieces" {
+@test "text before a newline may arrive in pieces" {
 	app 'printf rea >&5' 'sleep 0.1' 'echo dy >&5' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	daemonize --notify-fd 5 -t 20 app
 	reported "$report"
@@ -933,7 +933,7 @@ jailed() {
 	fails 4 "daemonize: target $(known 'was killed by signal 9 (KILL)') after *" daemonize --notify-fd 5 target kill KILL
 }
 
-# notified_on FD [OPTION...]: the daemon has the pipe there, and nowhere else.
+# notified_on FD [OPTION...]: the daemon has the pipe on that fd, and on no other.
 notified_on() {
 	rm -f "$report"
 	app "echo >/proc/self/fd/$1" 'exec target dump "$DAEMONIZE_TEST/pub/report"'
@@ -943,7 +943,7 @@ notified_on() {
 	expect "$(grep -c pipe "$report")" 1
 }
 
-@test "any number from 3 up will do for --notify-fd, also one that the start itself might use" {
+@test "--notify-fd takes any number from 3 up, even one that the start itself might use" {
 	for fd in 3 4 5 6 7 8 9 10 11 12 300; do
 		notified_on $fd
 		notified_on $fd -o "$T/out.log" -e "$T/err.log" -p "$T/$fd.pid" -l "$T/$fd.lock"
@@ -951,7 +951,7 @@ notified_on() {
 	done
 }
 
-@test "the caller's own file on that number is not written to" {
+@test "the caller's own file on that fd is not written to" {
 	from --open 7
 	notified_on 7 7>"$T/mine"
 	[ ! -s "$T/mine" ]
@@ -962,12 +962,12 @@ notified_on() {
 	expect "$(field fd.7)" "* $T/mine"
 }
 
-@test "-k of the number of --notify-fd is a usage error, in any order" {
+@test "-k and --notify-fd with the same number are a usage error, in any order" {
 	fails 2 "daemonize: file descriptor 7 *-k*Try 'daemonize --help'." daemonize -k 7 --notify-fd 7 true 7>"$T/mine"
 	fails 2 "daemonize: file descriptor 7 *-k*Try 'daemonize --help'." daemonize --notify-fd 7 -k 7 true 7>"$T/mine"
 }
 
-@test "a number for --notify-fd that is not allowed is told before the start" {
+@test "a number for --notify-fd beyond the limit on open files is reported before the start" {
 	fails 1 "daemonize: *descriptor 50*" \
 		target with --nofile 20 -- daemonize --notify-fd 50 -p "$T/app.pid" target dump "$report"
 	nothing_is_left
@@ -990,13 +990,13 @@ notified_on() {
 
 # ---- --ready ----
 
-# A command for --ready that reports on itself and hangs; it succeeds when it is tried again.
+# A command for --ready that reports and hangs; it succeeds when it is tried again.
 hangs='test -e "$DAEMONIZE_TEST/pub/try" || exec target dump "$DAEMONIZE_TEST/pub/try"'
 
-# One that hangs, ignores TERM, and has a child that does so, too, in another process group where that can be seen.
+# One that hangs, ignores TERM, and has a child that does the same, in another process group if that can be seen.
 hangs_on='trap "" TERM; '$(lacks proc || echo timeout 600)' target dump "$DAEMONIZE_TEST/pub/try" & sleep 600; :'
 
-# tried NUMBER: so many tries, at least, have begun.
+# tried NUMBER: at least so many tries have begun.
 tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 
 @test "--ready waits until its command exits with 0, and is silent" {
@@ -1010,13 +1010,13 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	alive "$pid"
 }
 
-@test "--ready is content with a command that succeeds at once" {
+@test "--ready runs a command that succeeds at once only once" {
 	start --ready 'echo >>tries'
 	alive "$pid"
 	expect "$(wc -l <tries)" 1
 }
 
-@test "--ready tries its command as the caller, whatever the daemon is, and tells it the daemon's PID" {
+@test "--ready runs its command as the caller, whatever the daemon is, and gives it the daemon's PID" {
 	cd pub
 	umask 027
 	export FOO=bar DAEMONIZE_PID=1
@@ -1038,7 +1038,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	ends_with 0
 }
 
-@test "--ready tries its command as root where the daemon is a user's" {
+@test "--ready runs its command as root, even if the daemon runs as another user" {
 	need_root
 	waiting --ready "$hangs" -u nobody
 	expect "$(field uid)" "$(id -u nobody):*"
@@ -1049,7 +1049,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	ends_with 0
 }
 
-@test "--ready tries its command again a tenth of a second after it has ended, and never twice at once" {
+@test "--ready retries its command a tenth of a second after it exits, and never runs two at once" {
 	start --ready 'mkdir lock || echo two >>bad; date +%s%N >>begun; sleep 0.15; rmdir lock
 		date +%s%N >>ended; [ $(wc -l <begun) -ge 4 ]'
 	[ ! -e bad ]
@@ -1059,7 +1059,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	done
 }
 
-@test "a time-out tells the first line of what the command of --ready has said, on either output" {
+@test "a timeout reports the first line that the command of --ready has written, on either output" {
 	fails 124 "daemonize: gave up waiting: target is not ready after [0-9].[0-9][0-9] s: first" \
 		daemonize --ready 'echo first; echo second; exit 1' -t 0.5 -p "$T/app.pid" target dump "$report"
 	nothing_is_left
@@ -1069,7 +1069,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	nothing_runs
 }
 
-@test "a time-out tells the line of the last try that has ended, or of one that runs if it has said something" {
+@test "a timeout reports the line of the last try that exited, or of a running one that has written something" {
 	second='test -e first || { touch first; echo old; exit 1; }'
 	fails 124 "daemonize: gave up waiting: * s: old" daemonize --ready "$second; sleep 600" -t 2 target dump "$report"
 	rm first
@@ -1080,14 +1080,14 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	nothing_runs
 }
 
-@test "what the command of --ready says can do a terminal no harm, and is cut" {
+@test "what the command of --ready writes is cut short, and cannot harm a terminal" {
 	run -124 --separate-stderr daemonize --ready 'printf "\033[2J\0end\n"; exit 1' -t 0.5 target dump "$report"
 	[ "${stderr##* s: }" = '?[2J?end' ]
 	run -124 --separate-stderr daemonize --ready 'printf %0500d 0; exit 1' -t 0.5 target dump "$report"
 	expect "${stderr##* s: }" "$(printf %0159d 0)"
 }
 
-@test "a command of --ready that talks without end is heard, and keeps a start neither from its deadline nor from a signal" {
+@test "a command of --ready that never stops writing holds up neither the deadline nor a signal" {
 	fails 124 "daemonize: gave up waiting: * s: y" daemonize --ready yes -t 1 target dump "$report"
 	start --ready 'yes | head -c 1000000'
 	kill "$pid"
@@ -1098,7 +1098,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	nothing_runs
 }
 
-@test "a death ends the wait for --ready at once, with the log, and what hangs in its command with it" {
+@test "a death ends the wait for --ready at once, shows the log, and terminates a command that hangs" {
 	app 'while [ ! -e "$DAEMONIZE_TEST/pub/try" ]; do sleep 0.02; done; echo ouch; exit 3'
 	run -4 --separate-stderr timeout 60 daemonize --ready "$hangs_on" -t inf -O "$T/app.log" -p "$T/app.pid" app
 	expect "$stderr" "daemonize: app $(known 'exited with status 3') after *"
@@ -1106,13 +1106,13 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	nothing_is_left
 }
 
-@test "a daemon that is dead is not ready, whatever the command of --ready says" {
+@test "a dead daemon is not ready, whatever the command of --ready says" {
 	fails 4 "daemonize: target $(known 'was killed by signal 9 (KILL)') after *" daemonize \
 		--ready 'kill -KILL $DAEMONIZE_PID; grep -q "^State:.Z" /proc/$DAEMONIZE_PID/status' target dump "$report"
 	nothing_runs
 }
 
-@test "a time-out or a signal ends what hangs in the command of --ready, in whatever process group it is" {
+@test "a timeout or a signal terminates a hanging command of --ready, and its child in any process group" {
 	waiting --ready "$hangs_on" -p "$T/app.pid"
 	reported "$T/pub/try"
 	kill -INT $launcher
@@ -1124,7 +1124,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	nothing_is_left
 }
 
-@test "what hangs in the command of --ready ends, and a child that the caller had before lives on" {
+@test "the end of a hanging command of --ready spares a child that the caller had before" {
 	caller=(sh -c 'target dump "$0" >/dev/null 2>&1 3>&- & exec "$@"' "$T/pub/bystander")
 	waiting --ready "$hangs_on"
 	reported "$T/pub/try"
@@ -1134,7 +1134,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	expect "$(ours)" "$pid"
 }
 
-@test "a try of --ready that has no session yet ends with the wait" {
+@test "a try of --ready that has no session of its own yet is terminated with the wait" {
 	need strace
 	run -124 sh -c 'exec >/dev/null 2>&1 3>&-; target dump "$1" &
 		exec strace -D -f -qq -o trace -e inject=setsid:delay_enter=2000000 \
@@ -1144,7 +1144,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	wait_until 10 only_one_runs # strace ends last
 }
 
-@test "what a try of --ready has left in its process group ends with it" {
+@test "what a try of --ready leaves in its process group is terminated with it" {
 	start --ready 'target dump pub/try & while [ ! -e pub/try ]; do sleep 0.02; done'
 	expect "$(ours)" "$pid"
 }
@@ -1177,11 +1177,11 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	[ "$(wc -l <trace)" -lt 20 ]
 }
 
-@test "the command of --ready is not taken for an orphan of the daemon, of which there are many" {
+@test "the command of --ready is not mistaken for one of many orphans of the daemon" {
 	app 'target dump "$DAEMONIZE_TEST/pub/report" &' 'while :; do (true &); done'
 	daemonize --ready 'echo >>tries; [ $(wc -l <tries) -ge 8 ]' app
 	expect "$(wc -l <tries)" 8
-	# It ends while the start, which it has woken, looks first for it, then for the daemon, then for orphans.
+	# It exits while the start, which it has woken, looks first for it, then for the daemon, then for orphans.
 	rm tries
 	need strace
 	strace -qq -o trace -e inject=waitid:delay_enter=500000 daemonize --ready 'echo | tee -a tries; sleep 1' \
@@ -1189,7 +1189,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	expect "$(wc -l <tries)" 1
 }
 
-@test "a try of --ready that cannot be forked is one that has failed" {
+@test "a try of --ready that cannot be forked counts as a failed one" {
 	need strace
 	inject='inject=clone,fork,vfork:error=EAGAIN:when=2'
 	run -0 strace -qq -o /dev/null -e "$inject" daemonize --ready true target dump "$report"
@@ -1201,12 +1201,12 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 
 # ---- Giving up ----
 
-@test "-t inf is no bound" {
+@test "-t inf sets no limit" {
 	daemonize --notify -t inf target notify READY=1 "$report"
 	reported "$report"
 }
 
-@test "a time-out leaves none of the daemon's children" {
+@test "a timeout leaves none of the daemon's children" {
 	app 'target dump "$DAEMONIZE_TEST/pub/child" &' 'target dump "$DAEMONIZE_TEST/pub/other" &' \
 		'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	fails 124 "daemonize: gave up waiting: *" daemonize --notify -t 1 -p "$T/app.pid" app
@@ -1214,21 +1214,21 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "a time-out leaves no child that went into a session of its own" {
+@test "a timeout leaves no child that went into a session of its own" {
 	app 'setsid target dump "$DAEMONIZE_TEST/pub/child" &' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	fails 124 "daemonize: gave up waiting: *" daemonize --notify -t 1 app
 	nothing_runs
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "a time-out leaves no orphan" {
+@test "a timeout leaves no orphan" {
 	app '(setsid target dump "$DAEMONIZE_TEST/pub/child" &)' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	fails 124 "daemonize: gave up waiting: *" daemonize --notify -t 1 app
 	nothing_runs
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "a time-out leaves no child of a child in a session of its own" {
+@test "a timeout leaves no child of a child in a session of its own" {
 	app 'setsid sh -c "setsid target dump $DAEMONIZE_TEST/pub/child & wait" &' \
 		'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	fails 124 "daemonize: gave up waiting: *" daemonize --notify -t 1 app
@@ -1236,7 +1236,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "TERM is what all of them are told first, wherever they are" {
+@test "the daemon and all its descendants get TERM first, in any session" {
 	cat >"$T/bin/child" <<-'END'
 		#!/bin/sh
 		trap 'sleep 0.2; echo TERM >"$1.told"; exit' TERM
@@ -1261,7 +1261,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	nothing_is_left
 }
 
-@test "a stopped daemon is killed" {
+@test "a stopped daemon is terminated, too" {
 	waiting --notify -p "$T/app.pid"
 	kill -STOP "$pid"
 	kill -TERM $launcher
@@ -1269,7 +1269,7 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	nothing_is_left
 }
 
-@test "a stopped daemon whose start has failed can end by itself" {
+@test "a stopped daemon whose start has failed can exit by itself" {
 	app 'trap "echo TERM >$DAEMONIZE_TEST/pub/told; exit" TERM' 'cd "$DAEMONIZE_TEST/pub"' 'echo $$ >new; mv new app' \
 		'while :; do sleep 0.02; done'
 	"$T/bin/daemonize" --notify app 2>"$T/stderr" &
@@ -1282,20 +1282,20 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 	nothing_runs
 }
 
-@test "a daemon whose first thread has ended is ended, too" {
+@test "a daemon whose first thread has exited is terminated, too" {
 	run -124 --separate-stderr timeout -s KILL 20 daemonize --notify -t 1 -p "$T/app.pid" target leaderless "$report"
 	reported "$report"
 	run ! kill -KILL "$pid"
 	nothing_is_left
 }
 
-# with_fds LIMIT COMMAND...: a start of it, which has no more than so many, gives up.
+# with_fds LIMIT COMMAND...: starts it with no more fds than that, and a short deadline.
 with_fds() {
 	run sh -c 'ulimit -n "$1"; shift; exec daemonize --notify -t 0.5 -l app.lock -O app.log "$@"' sh "$1" \
 		-p "$T/app.pid" "${@:2}" 3>&- 4>&-
 }
 
-# fewest_fds COMMAND...: the least limit with which it starts; sets limit.
+# fewest_fds COMMAND...: finds the lowest limit with which it starts; sets limit.
 fewest_fds() {
 	limit=5
 	until with_fds $limit "$@" && [ "$status" = 124 ]; do
@@ -1305,7 +1305,7 @@ fewest_fds() {
 	done
 }
 
-@test "a start that has failed ends its daemon, however few fds it may have" {
+@test "a failed start terminates its daemon, however few fds it may open" {
 	fewest_fds sleep 600
 	nothing_is_left
 	for more in 1 2 3; do
@@ -1316,7 +1316,7 @@ fewest_fds() {
 }
 
 # bats test_tags=needs:subreaper
-@test "a start that has failed ends a daemon that moved to another process group, however few fds it may have" {
+@test "a failed start terminates a daemon that moved to another process group, however few fds it may open" {
 	printf '%s\n' 'import os, time' 'child = os.fork()' 'if child == 0:' ' os.setpgid(0, 0)' ' time.sleep(600)' \
 		'while os.getpgid(child) != child: time.sleep(0.01)' \
 		'os.setpgid(0, child)' 'os.kill(child, 9)' 'time.sleep(600)' >app.py
@@ -1325,7 +1325,7 @@ fewest_fds() {
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "with the fewest fds that it starts with, a start that has failed ends all of its daemon's process groups" {
+@test "with the fewest fds that it can start with, a failed start terminates all its daemon's process groups" {
 	fewest_fds sleep 600
 	for more in 0 1; do
 		with_fds $((limit + more)) sh -c 'setsid sleep 600 & wait'
@@ -1359,7 +1359,7 @@ fewest_fds() {
 	expect "$(ours)" "$pid"
 }
 
-# interrupted_by SIGNAL STATUS: the start is, and leaves nothing.
+# interrupted_by SIGNAL STATUS: the signal interrupts a start, which leaves nothing.
 interrupted_by() {
 	waiting --notify -p "$T/app.pid"
 	kill "-$1" $launcher
@@ -1368,14 +1368,14 @@ interrupted_by() {
 	nothing_is_left
 }
 
-@test "SIGINT to the start that waits ends the daemon, and the start by that signal" { interrupted_by INT 130; }
-@test "SIGTERM to the start that waits ends the daemon, and the start by that signal" { interrupted_by TERM 143; }
-@test "SIGHUP to the start that waits ends the daemon, and the start by that signal" { interrupted_by HUP 129; }
-@test "SIGALRM to the start that waits, the caller's limit for it, ends both" { interrupted_by ALRM 142; }
+@test "SIGINT to a waiting start terminates the daemon, and then the start by the same signal" { interrupted_by INT 130; }
+@test "SIGTERM to a waiting start terminates the daemon, and then the start by the same signal" { interrupted_by TERM 143; }
+@test "SIGHUP to a waiting start terminates the daemon, and then the start by the same signal" { interrupted_by HUP 129; }
+@test "SIGALRM, by which the caller limits the time, terminates a waiting start and its daemon" { interrupted_by ALRM 142; }
 # bats test_tags=needs:native
-@test "SIGQUIT to the start that waits ends the daemon, and the start by that signal" { interrupted_by QUIT 131; }
+@test "SIGQUIT to a waiting start terminates the daemon, and then the start by the same signal" { interrupted_by QUIT 131; }
 
-@test "SIGINT during a wait for -s or --notify-fd leaves nothing either" {
+@test "SIGINT during a wait for -s or --notify-fd leaves nothing, either" {
 	for wait in "-s 60" "--notify-fd 5"; do
 		# shellcheck disable=SC2086 # an option and its value
 		waiting $wait -p "$T/app.pid"
@@ -1387,7 +1387,7 @@ interrupted_by() {
 }
 
 @test "SIGINT at any moment of a start leaves nothing, or a daemon that is up" {
-	# A shell may end before it has made the file.
+	# A shell may be killed before it has created the file.
 	touch "$T/stderr"
 	for delay in 0 0.001 0.002 0.003 0.004 0.005 0.006 0.008 0.01 0.012 0.015 0.02; do
 		env --default-signal=INT "$T/bin/daemonize" -s 0.005 -p "$T/app.pid" sleep 600 2>"$T/stderr" &
@@ -1414,7 +1414,7 @@ interrupted_by() {
 	alive "$pid"
 }
 
-@test "any other signal to the start that waits changes nothing" {
+@test "any other signal to a waiting start changes nothing" {
 	waiting --notify
 	kill -USR1 $launcher
 	kill -USR2 $launcher
@@ -1423,7 +1423,7 @@ interrupted_by() {
 	alive "$pid"
 }
 
-@test "SIGKILL to the start that waits leaves the daemon, and a pidfile that is right" {
+@test "SIGKILL to a waiting start leaves the daemon and a correct pidfile" {
 	waiting --notify -p "$T/app.pid"
 	kill -KILL $launcher
 	ends_with 137
@@ -1441,7 +1441,7 @@ interrupted_by() {
 	nothing_is_left
 }
 
-@test "a start whose command for the logs ends spares a child that the caller had before" {
+@test "a start whose log command exits spares a child that the caller had before" {
 	need strace
 	fails 1 "daemonize: cannot start '|sleep 1': it ended before the daemon was up*" \
 		sh -c 'target dump "$1" >/dev/null 2>&1 3>&- &
@@ -1454,7 +1454,7 @@ interrupted_by() {
 }
 
 # bats test_tags=needs:native,needs:proc,needs:subreaper,no-valgrind
-@test "a start whose command for the logs ends ends what has left the daemon's session, too" {
+@test "a start whose log command exits terminates what has left the daemon's session, too" {
 	need strace
 	app '(setsid sleep 600 &)' 'touch "$DAEMONIZE_TEST/pub/report"' 'exec sleep 600'
 	fails 1 "daemonize: cannot start '|until *': it ended before the daemon was up*" \
@@ -1474,7 +1474,7 @@ interrupted_by() {
 
 # ---- Pipes that nobody reads ----
 
-# Sets up a pipe that a writer must wait for; it is also fd 7.
+# Sets up a full pipe, whose writers must wait; it is also fd 7.
 full_pipe() {
 	mkfifo "$T/pipe"
 	exec 7<>"$T/pipe"
@@ -1497,7 +1497,7 @@ fill_pipe() { ! dd if=/dev/zero of="$T/pipe" bs=4096 oflag=nonblock 2>/dev/null;
 	done
 }
 
-@test "a start that prints the PID waits for who reads it" {
+@test "a start that prints the PID waits for a reader" {
 	full_pipe
 	waiting -P -p "$T/app.pid" >"$T/pipe"
 	cat "$T/pipe" >"$T/read" 3>&- &
@@ -1509,7 +1509,7 @@ fill_pipe() { ! dd if=/dev/zero of="$T/pipe" bs=4096 oflag=nonblock 2>/dev/null;
 }
 
 # bats test_tags=needs:proc,needs:subreaper
-@test "a start that cannot print the PID ends what has left the daemon's session, too" {
+@test "a start that cannot print the PID terminates what has left the daemon's session, too" {
 	full_pipe
 	app '(setsid target dump "$DAEMONIZE_TEST/pub/report" &)' 'exec sleep 600'
 	"$T/bin/daemonize" -P -p "$T/app.pid" app >"$T/pipe" 2>"$T/stderr" 3>&- &
@@ -1538,7 +1538,7 @@ is_orphan() { [ "$(ps -o ppid= -p "$1" | tr -d ' ')" = "$2" ]; }
 	touch "$T/stderr"
 	"$T/bin/daemonize" -s 60 -p "$T/app.pid" -O "$T/app.log" app 2>"$T/pipe" &
 	launcher=$!
-	# It has seen the death: TERM, which ends the wait for it, is blocked from then on.
+	# It has noticed the death: from then on TERM, which would end the wait for it, is blocked.
 	deaf() { lacks native || ((0x$(awk '/^SigBlk:/ { print $2 }' "/proc/$launcher/status") & 1 << 14)); }
 	only_it_runs() { [ -s "$T/app.log" ] && expect "$(ours)" "$launcher" && deaf; }
 	wait_until 10 only_it_runs
@@ -1547,7 +1547,7 @@ is_orphan() { [ "$(ps -o ppid= -p "$1" | tr -d ' ')" = "$2" ]; }
 	nothing_is_left
 }
 
-@test "a start with -v can be interrupted when nobody reads what it does, and leaves nothing" {
+@test "a start with -v can be interrupted when nobody reads its messages, and leaves nothing" {
 	need strace
 	mkfifo "$T/pipe"
 	exec 7<>"$T/pipe"
@@ -1581,7 +1581,7 @@ gone_app() {
 }
 
 # bats test_tags=needs:subreaper
-@test "a daemon may wait for an orphan to be gone although a child that the caller had has ended" {
+@test "a daemon may wait for an orphan to be gone even after a child of the caller has exited" {
 	gone_app
 	caller=(sh -c 'true & exec "$@"' sh)
 	"${caller[@]}" "$T/bin/daemonize" --notify-fd 5 -t 20 app
@@ -1589,7 +1589,7 @@ gone_app() {
 }
 
 # bats test_tags=needs:subreaper
-@test "a daemon may wait for an orphan to be gone although its log's command has ended" {
+@test "a daemon may wait for an orphan to be gone even after its log command has exited" {
 	gone_app
 	fails 1 "daemonize: cannot start '|read line; exit 7': it ended before the daemon was up, with exit status 7" \
 		daemonize --notify-fd 5 -t 20 -e '|read line; exit 7' -- sh -c 'echo line >&2; sleep 0.2; exec app'
@@ -1597,7 +1597,7 @@ gone_app() {
 }
 
 # bats test_tags=needs:subreaper
-@test "a daemon that is ended may wait for an orphan of its own to be gone" {
+@test "a daemon that is being terminated may wait for an orphan of its own to be gone" {
 	gone_app 'end() { kill $orphan; while kill -0 $orphan; do sleep 0.02; done; }' \
 		'trap "end; echo >\"$DAEMONIZE_TEST/pub/ended\"; exit" TERM'
 	sed -i 's/sleep 0.2 /sleep 60 /' "$T/bin/app"
@@ -1607,7 +1607,7 @@ gone_app() {
 }
 
 # bats test_tags=needs:subreaper
-@test "of many orphans none stays a zombie while the daemon is waited for" {
+@test "none of many orphans stays a zombie during the wait for the daemon" {
 	app 'for i in $(seq 200); do (sleep 0.2 &); done' 'exec target dump "$DAEMONIZE_TEST/pub/report"'
 	"$T/bin/daemonize" -s 60 app 2>"$T/stderr" &
 	launcher=$!
@@ -1619,7 +1619,7 @@ gone_app() {
 	nothing_runs
 }
 
-@test "orphans without end keep a start neither from its deadline nor from a signal" {
+@test "an endless stream of orphans holds up neither the deadline nor a signal" {
 	app 'echo >"$DAEMONIZE_TEST/pub/begun"' 'while :; do (true &); done'
 	run -124 timeout -s KILL 20 daemonize --notify -t 0.5 app
 	nothing_runs
@@ -1634,14 +1634,14 @@ gone_app() {
 
 # ---- The line on a terminal ----
 
-# on_terminal ARGUMENT...: what the program writes on a terminal is in $output.
+# on_terminal ARGUMENT...: runs the program on a terminal; what it writes there is in $output.
 on_terminal() {
 	need script
 	note on_terminal daemonize "$@"
 	run script -qec "daemonize ${*@Q}" /dev/null </dev/null
 }
 
-@test "a wait of more than a second shows what is waited for, and for how long; in the end the line is erased" {
+@test "a wait of more than a second shows what it waits for and how long, and erases the line in the end" {
 	on_terminal -s 2.3 target dump "$report"
 	expect "$status" 0
 	expect "$output" $'*\r\E[Kwaiting for \'target\' to stay up, 1 s\r\E[Kwaiting for \'target\' to stay up, 2 s\r\E[K'
@@ -1667,7 +1667,7 @@ on_terminal() {
 	expect "$output" $'\r\E[Kwaiting for *\r\E[Kdaemonize: gave up waiting: *'
 }
 
-@test "the line is no longer than the terminal is wide, and without control characters" {
+@test "the line is no longer than the terminal is wide, and has no control characters" {
 	need script
 	run script -qec "stty cols 60; daemonize --notify -t 1.2 target notify \
 		\"\$(printf 'STATUS=\\033[2Jxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx')\" '$report'" /dev/null </dev/null
@@ -1696,14 +1696,14 @@ on_terminal() {
 	expect "$output" ""
 }
 
-@test "a wait shows nothing where standard error is no terminal" {
+@test "a wait shows nothing if standard error is not a terminal" {
 	need script
 	run -0 --separate-stderr script -qec "daemonize -s 1.2 target dump '$report' 2>'$T/stderr'" /dev/null </dev/null
 	expect "$output$stderr" ""
 	[ ! -s "$T/stderr" ]
 }
 
-@test "Ctrl-C on the terminal ends the wait, and the daemon" {
+@test "Ctrl-C on the terminal ends the wait and terminates the daemon" {
 	need tmux
 	tmux -S "$T/tmux" -f /dev/null new-session -d \
 		"trap : INT; daemonize --notify -p '$T/app.pid' target dump '$report'; echo \$? >'$T/pub/status'"
@@ -1716,20 +1716,20 @@ on_terminal() {
 
 # ---- No cost, no surprise ----
 
-# calls OPTION...: those which only a start that waits should need.
+# calls OPTION...: the system calls of a start, among those that only a waiting start should need.
 calls() {
 	strace -f -qq -o "$T/trace" -e trace=socket,bind,pidfd_open,poll,ppoll,ioctl,rt_sigtimedwait \
 		daemonize "$@" sleep 0.2
 	sed 's/^[0-9]* *//; s/(.*//; /^[+-]/d' "$T/trace" | sort -u | paste -sd ' '
 }
 
-@test "a start that asks for no readiness makes none of the system calls for it" {
+@test "a start that does not wait for readiness makes none of the system calls for it" {
 	need strace
 	expect "$(calls)" ""
 	expect "$(calls -p "$T/app.pid")" ""
 }
 
-@test "a start that fails removes nothing that it has not made" {
+@test "a failed start removes nothing that it has not created" {
 	need strace
 	run -4 strace -qq -o "$T/trace" -e signal=none -e trace=unlink,unlinkat,rmdir \
 		daemonize -s 20 target exit 7
@@ -1737,7 +1737,7 @@ calls() {
 }
 
 # bats test_tags=needs:watch
-@test "the test of the system calls sees those of a start that waits" {
+@test "the test of the system calls sees those of a waiting start" {
 	need strace
 	expect "$(calls -s 0.1)" "*pidfd_open*ppoll*"
 }
@@ -1765,7 +1765,7 @@ calls() {
 	done
 }
 
-@test "without pidfds a wait ends the same" {
+@test "without pidfds a wait ends the same way" {
 	need strace
 	inject=(strace -qq -o /dev/null -e "inject=pidfd_open,pidfd_send_signal:error=ENOSYS")
 	run -0 "${inject[@]}" daemonize -s 0.2 -p "$T/app.pid" target dump "$report"
@@ -1776,7 +1776,7 @@ calls() {
 		timeout 20 "${inject[@]}" daemonize -s 60 app
 }
 
-# wrong PATTERN ARGUMENT...: a usage error that says so; nothing has been started.
+# wrong PATTERN ARGUMENT...: a usage error with that message; nothing is started.
 wrong() {
 	fails 2 "daemonize: $1 Try 'daemonize --help'." daemonize "${@:2}" target dump "$report"
 	nothing_runs
@@ -1815,11 +1815,11 @@ wrong() {
 	wrong "no command in ' *'." --ready $' \t'
 }
 
-@test "with -f there is nobody to wait: a usage error" {
+@test "-f with -s, --notify, --notify-fd or --ready is a usage error" {
 	wrong "*-f*" -f -s 1
 	wrong "*-f*" -f --notify
 	wrong "*-f*" -f --notify-fd 5
 	wrong "*-f*" -f --ready true
 }
 
-@test "--kill-after belongs to --stop" { wrong "--kill-after needs --stop." --kill-after 5; }
+@test "--kill-after needs --stop" { wrong "--kill-after needs --stop." --kill-after 5; }

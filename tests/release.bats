@@ -7,15 +7,15 @@ load helper
 
 unset MAKEFLAGS MFLAGS MAKELEVEL PREFIX DESTDIR MANDIR BASHDIR ZSHDIR FISHDIR
 
-# from_here TARGET...: make, without what has been built.
+# from_here TARGET...: runs make, without building the program again.
 from_here() { make -s -C "$here/.." -o daemonize "$@"; }
 
-# files DIRECTORY: all that is in it, each with its type and mode.
+# files DIRECTORY: everything in it, with type and mode.
 files() { find "$1" -mindepth 1 -printf '%y %m /%P\n' | LC_ALL=C sort -k 3; }
 
 version() { sed -n 's/^#define VERSION "\(.*\)"/\1/p' "$here"/../{daemonize.c,src/*}; }
 
-# A repository of the sources as they are, committed or not, in $T/source; wherever these tests are run.
+# Makes a repository of the sources as they are, committed or not, in $T/source, wherever these tests are run.
 make_repository() {
 	need git make
 	export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' HOME=$T
@@ -36,13 +36,13 @@ unpack() {
 
 # ---- make ----
 
-@test "a compiler is told the names of the sources, and nothing else" {
+@test "a compiler needs the names of the sources, and nothing else" {
 	need "${CC:-cc}"
 	"${CC:-cc}" -o compiled "$here"/../daemonize.c "$here"/../src/*.c
 	expect "$(./compiled --version)" "daemonize $(version)"
 }
 
-@test "make builds again what any of the sources is younger than" {
+@test "make builds the program again when any of the sources is newer" {
 	need "${CC:-cc}"
 	cp -R "$here"/../{Makefile,daemonize.c,src} .
 	make -s CFLAGS=-O0 daemonize
@@ -103,7 +103,7 @@ other/man/man1/daemonize.1 other/man/man7/daemonize.7 other/usr/local/bin/daemon
 	[ ! installed/bin/daemonize -ef running ]
 }
 
-@test "uninstall removes what install has put there, and nothing else" {
+@test "uninstall removes what install put there, and nothing else" {
 	mkdir -p installed/bin
 	touch installed/bin/other
 	for arguments in "PREFIX=$T/installed" "DESTDIR=$T/installed" \
@@ -134,7 +134,7 @@ other/man/man1/daemonize.1 other/man/man7/daemonize.7 other/usr/local/bin/daemon
 
 # ---- make dist ----
 
-@test "dist makes the same bytes again, elsewhere, later, by another user, with other settings" {
+@test "dist makes the same bytes elsewhere, later, as another user, and with other settings" {
 	make_repository
 	git clone -q source nobody/source
 	printf '[tar]\n\tumask = 077\n[core]\n\tautocrlf = true\n' >nobody/.gitconfig
@@ -156,7 +156,7 @@ other/man/man1/daemonize.1 other/man/man7/daemonize.7 other/usr/local/bin/daemon
 	expect "$(find . -perm /022)" ""
 }
 
-@test "dist refuses to pack anything else than what is to be seen" {
+@test "dist refuses to pack while a change is not committed" {
 	make_repository
 	echo >>source/README.md
 	run ! make -s -C source dist
@@ -164,7 +164,7 @@ other/man/man1/daemonize.1 other/man/man7/daemonize.7 other/usr/local/bin/daemon
 	expect "$(ls source/*.gz 2>/dev/null)" ""
 }
 
-@test "what dist has packed can be built and installed without git, and says its version" {
+@test "what dist packs can be built and installed without git, and knows its version" {
 	need "${CC:-cc}"
 	unpack
 	mkdir bin
@@ -175,7 +175,7 @@ other/man/man1/daemonize.1 other/man/man7/daemonize.7 other/usr/local/bin/daemon
 	"$T/installed/bin/daemonize" --stop -p "$T/app.pid"
 }
 
-@test "what dist has packed has its tests, and they can be run" {
+@test "what dist packs includes the tests, and they can be run" {
 	unpack
 	ln -s "$here/../daemonize" daemonize
 	ln -s "$here/target" tests/target

@@ -28,7 +28,7 @@ times_ready() { grep -c 'ready to accept connections' redis.log; }
 	grep -q 'ready to accept connections' redis.log
 }
 
-@test "redis is not started twice, and the first one goes on" {
+@test "redis is not started twice, and the first one keeps running" {
 	need redis-server redis-cli
 	start_redis
 	wait_until 10 answers
@@ -37,7 +37,7 @@ times_ready() { grep -c 'ready to accept connections' redis.log; }
 	expect "$(times_ready)" 1
 }
 
-@test "redis ends on kill \$(cat redis.pid), and starts again as soon as it has" {
+@test "kill \$(cat redis.pid) terminates redis, and -w starts it again as soon as it has exited" {
 	need redis-server redis-cli
 	start_redis
 	wait_until 10 answers
@@ -77,7 +77,7 @@ times_ready() { grep -c 'ready to accept connections' redis.log; }
 
 # ---- sshd: closes every fd that it finds, the one with the lock included ----
 
-# In a network of its own, and with a directory of its own for its privilege separation.
+# In its own network, and with its own directory for privilege separation.
 start_sshd() {
 	unshare --net --mount sh -c 'mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec "$@"' sh \
 		daemonize -p "$T/sshd.pid" -O "$T/sshd.log" /usr/sbin/sshd -D -e -f "$T/sshd_config"
@@ -85,7 +85,7 @@ start_sshd() {
 
 listens() { expect "$(grep -c 'Server listening on 0.0.0.0' sshd.log)" "$1"; }
 
-@test "sshd, which closes every fd, is found running, and can be started again when it is not" {
+@test "sshd, which closes every fd, is found running, and can be started again after it exits" {
 	need_root
 	need unshare ssh-keygen /usr/sbin/sshd
 	ssh-keygen -q -t ed25519 -N '' -f host_key
@@ -105,7 +105,7 @@ listens() { expect "$(grep -c 'Server listening on 0.0.0.0' sshd.log)" "$1"; }
 
 usual=()
 
-# network: one of the test's own, where every port is free.
+# network: gives the test a network of its own, where every port is free.
 network() {
 	need_root
 	need ip nsenter unshare
@@ -126,18 +126,18 @@ ask() {
 		tr -d '\r'
 }
 
-# rotate: as logrotate(8) does it at night.
+# rotate: rotates the log as logrotate(8) does at night.
 rotate() {
 	need logrotate
 	example copytruncate | sed "s:/var/log/app.log:$T/app.log:" >logrotate.conf
 	logrotate --force --state "$T/logrotate.state" logrotate.conf
 }
 
-# serves NAME [SIGNAL]: start_NAME is the start, ask_NAME succeeds if it is ready; SIGNAL is that of its graceful stop.
+# serves NAME [SIGNAL]: start_NAME starts it, ask_NAME succeeds if it is ready; SIGNAL stops it gracefully.
 serves() {
 	"start_$1"
 	"ask_$1"
-	# Titles hide whose the processes are.
+	# Process titles hide which test they belong to.
 	# shellcheck disable=SC2046 # numbers
 	own "$(cat app.pid)" $(pgrep -P "$(cat app.pid)")
 	fails 3 "daemonize: already running (pid $(cat app.pid))" "start_$1"
@@ -185,16 +185,16 @@ ask_dnsmasq() {
 start_http() { start_server -s 0.5 -c "$T/pub" python3 -m http.server --bind 127.0.0.1 8000; }
 ask_http() { expect "$(wait_until 10 connects 8000 && ask 8000 'GET / HTTP/1.0\r\n\r\n')" 'HTTP/1.0 200 OK'; }
 
-# connects PORT: one that has no way to say that it is ready.
+# connects PORT: for a server that cannot say when it is ready.
 connects() { "${net[@]}" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$1"; }
 
-@test "redis, in the foreground by itself, says that it is ready" {
+@test "redis, in the foreground by default, says when it is ready" {
 	network
 	need redis-server
 	serves redis_server
 }
 
-@test "PostgreSQL, in the foreground by itself, says that it is ready" {
+@test "PostgreSQL, in the foreground by default, says when it is ready" {
 	network
 	postgres=$(printf '%s\n' /usr/lib/postgresql/*/bin | tail -n 1)
 	need "$postgres/initdb"
@@ -216,9 +216,9 @@ connects() { "${net[@]}" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$1"; }
 	serves memcached
 }
 
-@test "sshd -D says that it is ready" {
+@test "sshd -D says when it is ready" {
 	network
-	# With a /run for its privilege separation.
+	# With its own /run, for privilege separation.
 	net+=(unshare --mount sh -c 'mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec "$@"' sh)
 	need ssh-keygen /usr/sbin/sshd
 	ssh-keygen -q -t ed25519 -N '' -f host_key
@@ -232,15 +232,15 @@ connects() { "${net[@]}" bash -c ': <>"/dev/tcp/127.0.0.1/$0"' "$1"; }
 	serves dnsmasq
 }
 
-@test "Python's http.server, in the foreground by itself, serves" {
+@test "Python's http.server, in the foreground by default, serves" {
 	network
 	need python3
 	serves http INT
 }
 
-# ---- Restarts among others who ask, and who start it too ----
+# ---- Restarts while others query it, and start it too ----
 
-# others NAME: until $T/end exists. A start that is stopped before it is ready has failed, with status 4.
+# others NAME: queries and starts it until $T/end exists. A start that is stopped before it is ready fails with 4.
 others() {
 	until [ -e end ]; do
 		daemonize --status -p app.pid >>said || echo $? >>statuses
@@ -269,12 +269,12 @@ restarts() {
 	expect "$(grep -vx -e 'running (pid [0-9]*)' -e 'not running' -e 'not running, stale pidfile' said)" ""
 }
 
-@test "redis is restarted while others ask for it and start it" {
+@test "redis can be restarted while others query and start it" {
 	network
 	restarts redis_server
 }
 
-@test "memcached is restarted while others ask for it and start it" {
+@test "memcached can be restarted while others query and start it" {
 	network
 	need memcached
 	restarts memcached

@@ -16,20 +16,20 @@ load helper
 	expect "$(field blocked)" ""
 }
 
-@test "no signal of the caller is pending" {
+@test "no signal is pending" {
 	from --block USR1
 	start
 	expect "$(field pending)" ""
 }
 
-@test "SIGTERM ends a daemon whose caller ignored and blocked it" {
+@test "SIGTERM terminates a daemon whose caller ignored and blocked it" {
 	from --ignore TERM --block TERM
 	start
 	kill -TERM "$pid"
 	wait_until 5 gone "$pid"
 }
 
-@test "SIGPIPE ends a daemon whose caller ignored it" {
+@test "SIGPIPE terminates a child of the daemon, although the caller ignored it" {
 	target with --ignore PIPE -- daemonize -o "$T/out" sh -c 'sh -c "kill -PIPE \$\$"; echo "status $?"'
 	wait_until 5 grep -q "status 141" "$T/out"
 }
@@ -41,7 +41,7 @@ load helper
 	expect "$(field ignored)" HUP,TSTP,TTIN,TTOU
 }
 
-@test "a shell can trap a signal that it would find ignored, with --default-signal" {
+@test "--default-signal lets a shell trap a signal that is otherwise ignored" {
 	for option in --default-signal --ignore-signal; do
 		daemonize $option TSTP -o "$T/$option" sh -c 'trap "echo trapped" TSTP; kill -TSTP $$; echo over'
 		wait_until 5 grep -q over "$T/$option"
@@ -74,12 +74,12 @@ load helper
 	expect "$(field ignored)" TTOU
 }
 
-@test "the last word on a signal holds" {
+@test "the last option for a signal wins" {
 	start --ignore-signal HUP,USR1 --default-signal HUP --default-signal TTOU --ignore-signal TTOU
 	expect "$(field ignored)" USR1,TSTP,TTIN,TTOU
 }
 
-@test "an ignored signal does not end the daemon" {
+@test "an ignored signal does not terminate the daemon" {
 	start --ignore-signal USR1
 	kill -USR1 "$pid"
 	kill -CONT "$pid"
@@ -99,7 +99,7 @@ load helper
 }
 
 # bats test_tags=needs:native
-@test "a signal that libc keeps for itself is not ignored either" {
+@test "a signal that libc reserves is not left ignored, either" {
 	[ "$(uname -m)" = x86_64 ] || skip "needs x86-64"
 	need perl
 	# rt_sigaction(2)
@@ -109,7 +109,7 @@ load helper
 	expect "$(awk '/^SigIgn:/ { print $2 }' "/proc/$pid/status")" 0000000000380000
 }
 
-@test "what is no signal is refused" {
+@test "an invalid signal is refused" {
 	for signal in NOSUCH SIG SIGSIGHUP HUPX 0 -1 999 1x 0x1 RTMIN+99 RTMAX+1 RTMIN-1 RTMIN+ RTMINUS \
 		RTMIN+64 RTMAX-64; do
 		echo "signal: $signal"
@@ -117,7 +117,7 @@ load helper
 	done
 }
 
-@test "a list of signals with a hole is refused" {
+@test "a list of signals with an empty item is refused" {
 	for list in '' ',' 'HUP,' ',HUP' 'HUP,,INT' 'HUP, INT'; do
 		echo "list: '$list'"
 		fails 2 "daemonize: *" daemonize --ignore-signal "$list" target dump "$report"

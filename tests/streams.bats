@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Where standard input comes from, and where the output goes: whole, in order, and to the right file.
+# Where standard input comes from, and where output goes: whole, in order, and to the right file.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # inner shells; helper.bash shares variables
 
 load helper
@@ -19,7 +19,7 @@ flags_of() { awk '$1 == "flags:" { print $2 }' "/proc/$1/fdinfo/$2"; }
 
 mode_of() { stat -c %a "$1"; }
 
-# in_time COMMAND...: rather killed than waited for; a hang is status 137.
+# in_time COMMAND...: kills it if it hangs, which is status 137.
 in_time() { timeout -s KILL 10 "$@"; }
 
 @test "all three streams are /dev/null, open for reading and writing" {
@@ -56,7 +56,7 @@ in_time() { timeout -s KILL 10 "$@"; }
 	has "$T/log" hello
 }
 
-@test "standard input can be read though only a log was asked for" {
+@test "standard input can be read even if only a log was asked for" {
 	daemonize -o "$T/log" sh -c 'cat && echo "end of file"'
 	has "$T/log" "end of file"
 }
@@ -69,7 +69,7 @@ in_time() { timeout -s KILL 10 "$@"; }
 	expect "$(field fd.2)" "w append=1 cloexec=0 $T/err"
 }
 
-@test "relative names mean files in the caller's directory" {
+@test "relative names are resolved in the caller's directory" {
 	mkdir "$T/here"
 	cd "$T/here"
 	echo hello >input
@@ -78,7 +78,7 @@ in_time() { timeout -s KILL 10 "$@"; }
 	has "$T/err" err
 }
 
-@test "the later of -O and -o holds for standard output" {
+@test "the later of -O and -o wins for standard output" {
 	says -O "$T/both" -o "$T/out"
 	has "$T/out" out
 	has "$T/both" err
@@ -107,7 +107,7 @@ in_time() { timeout -s KILL 10 "$@"; }
 	has "$T/log" hello
 }
 
-@test "- for a stream that the caller has closed is /dev/null" {
+@test "- means /dev/null for a stream that the caller has closed" {
 	from --close 0,1,2
 	start -i - -O -
 	for fd in 0 1 2; do
@@ -152,7 +152,7 @@ in_time() { timeout -s KILL 10 "$@"; }
 	has "$T/log" hello
 }
 
-@test "--truncate leaves alone what is no regular file" {
+@test "--truncate leaves alone what is not a regular file" {
 	start --truncate -o /dev/zero
 	expect "$(field fd.1)" "w append=1 cloexec=0 /dev/zero"
 }
@@ -185,7 +185,7 @@ in_time() { timeout -s KILL 10 "$@"; }
 	[ ! -e "$T/log" ]
 }
 
-@test "a log that is copied and truncated goes on at its beginning" {
+@test "a log that is copied and truncated goes on from its beginning" {
 	daemonize -o "$T/log" sh -c 'echo one; while [ ! -e "$1" ]; do sleep 0.02; done; echo two' sh "$T/go"
 	has "$T/log" one
 	cp "$T/log" "$T/log.1" && : >"$T/log"
@@ -194,7 +194,7 @@ in_time() { timeout -s KILL 10 "$@"; }
 	expect "$(wc -c <"$T/log")" 4
 }
 
-@test "a log that is renamed is followed" {
+@test "a log that is renamed is still written to" {
 	daemonize -o "$T/log" sh -c 'while [ ! -e "$1" ]; do sleep 0.02; done; echo two' sh "$T/go"
 	mv "$T/log" "$T/log.1"
 	touch "$T/go"
@@ -217,7 +217,7 @@ shared() {
 @test "-o and -e of one file by two paths open it once" { shared -o "$T/log" -e "$T/bin/../log"; }
 @test "-o and -e of one file, relative and absolute, open it once" { shared -o log -e "$T/log"; }
 
-@test "a log that is the pidfile by another name is a usage error, also where neither exists" {
+@test "a log that is the pidfile by another name is a usage error, even if neither exists" {
 	mkdir run
 	ln -s run link
 	for log in ./app.pid run/../app.pid "$T/app.pid" link/../run/app.pid; do
@@ -241,7 +241,7 @@ shared() {
 	shared -e "$T/link" -o "$T/log"
 }
 
-@test "--truncate of two names of one file keeps both outputs" {
+@test "--truncate keeps both outputs when -o and -e name one file" {
 	echo before >"$T/log"
 	shared --truncate -o "$T/log" -e "$T/log"
 }
@@ -265,7 +265,7 @@ shared() {
 	expect "$(mode_of "$T/log")" 640
 }
 
-@test "the mode of an old log stays" {
+@test "an existing log keeps its mode" {
 	touch "$T/log"
 	chmod 600 "$T/log"
 	start -o "$T/log"
@@ -299,20 +299,20 @@ shared() {
 	[ ! -e "$T/new" ]
 }
 
-@test "with -u a directory on the way may be a symbolic link" {
+@test "with -u a directory in a log's path may be a symbolic link" {
 	need_root
 	ln -s . "$T/link"
 	says -u nobody -o "$T/link/log"
 	has "$T/log" out
 }
 
-@test "without -u a symbolic link is a name like any other" {
+@test "without -u a symbolic link is followed" {
 	ln -s real "$T/log"
 	says -o "$T/log"
 	has "$T/real" out
 }
 
-@test "a dangling symbolic link is as good as what it names, whoever owns its directory" {
+@test "without -u a dangling symbolic link creates its target, whoever owns its directory" {
 	ln -s "$T/pub/new" "$T/log"
 	as_nobody daemonize -o "$T/log" target dump "$report"
 	reported "$report"
@@ -326,7 +326,7 @@ shared() {
 	fails 2 "daemonize: cannot use 'alias' as a stream: it is the pidfile. Try*" daemonize -p app.pid -i alias true
 }
 
-@test "a log is not the pidfile because it has the same inode number on another file system" {
+@test "a log with the same inode number as the pidfile, but on another file system, is accepted" {
 	need_root
 	for directory in one other; do
 		mkdir "$T/$directory"
@@ -347,7 +347,7 @@ cannot_log() {
 	nothing_runs
 }
 
-@test "a log in a directory that is not there is refused" { cannot_log "$T/nosuch/log" "[Nn]o *directory*"; }
+@test "a log in a missing directory is refused" { cannot_log "$T/nosuch/log" "[Nn]o *directory*"; }
 @test "a directory is refused as a log" { cannot_log "$T/bin" "Is a directory"; }
 @test "a directory is refused as standard input" {
 	fails 1 "daemonize: cannot open '$T/bin': Is a directory" daemonize -i "$T/bin" -o "$T/log" target dump "$report"
@@ -370,7 +370,7 @@ cannot_log() {
 	chmod 755 "$T/bin"
 }
 
-@test "a log on a full file system is refused, for a new file and for an old one" {
+@test "a log on a full file system is refused, whether it exists or not" {
 	need_root
 	mkdir "$T/full"
 	mount -t tmpfs -o size=16k,nr_inodes=5 none "$T/full"
@@ -395,7 +395,7 @@ cannot_log() {
 	cannot_log "$T/ro/log" "Read-only file system"
 }
 
-@test "standard input that is not there is refused" {
+@test "a missing file is refused as standard input" {
 	fails 1 "daemonize: *'$T/nosuch'*: No such file or directory" \
 		daemonize -i "$T/nosuch" target dump "$report"
 	nothing_runs
@@ -409,40 +409,40 @@ cannot_log() {
 	nothing_runs
 }
 
-# no_log_beside OPTION...: where these fail, the log that could be opened is not created either.
+# no_log_beside OPTION...: when these fail, the log that could be opened is not created either.
 no_log_beside() {
 	run -1 daemonize -o "$T/log" "$@" target dump "$report"
 	[ ! -e "$T/log" ] && nothing_runs
 }
 
-@test "where a second log's directory is missing the first is not created" { no_log_beside -e "$T/nosuch/log"; }
-@test "where a second log is a directory the first is not created" { no_log_beside -e "$T/bin"; }
-@test "where standard input is missing no log is created" { no_log_beside -i "$T/nosuch"; }
-@test "where the working directory is missing no log is created" { no_log_beside -c "$T/nosuch"; }
-@test "where the working directory is a file no log is created" { no_log_beside -c "$T/bin/target"; }
-@test "where the new root is missing no log is created" { no_log_beside -R "$T/nosuch"; }
-@test "where the new root is a file no log is created" { no_log_beside -R "$T/bin/target"; }
-@test "where the pidfile cannot be created no log is" { no_log_beside -p "$T/nosuch/app.pid"; }
-@test "where the user is unknown no log is created" { no_log_beside -u nosuchuser; }
-@test "where an fd to keep is not open no log is created" { no_log_beside -k 77; }
+@test "the first log is not created when the directory of the second is missing" { no_log_beside -e "$T/nosuch/log"; }
+@test "the first log is not created when the second is a directory" { no_log_beside -e "$T/bin"; }
+@test "no log is created when standard input is missing" { no_log_beside -i "$T/nosuch"; }
+@test "no log is created when the working directory is missing" { no_log_beside -c "$T/nosuch"; }
+@test "no log is created when the working directory is a file" { no_log_beside -c "$T/bin/target"; }
+@test "no log is created when the new root is missing" { no_log_beside -R "$T/nosuch"; }
+@test "no log is created when the new root is a file" { no_log_beside -R "$T/bin/target"; }
+@test "no log is created when the pidfile cannot be created" { no_log_beside -p "$T/nosuch/app.pid"; }
+@test "no log is created when the user is unknown" { no_log_beside -u nosuchuser; }
+@test "no log is created when an fd to keep is not open" { no_log_beside -k 77; }
 
-@test "where a second log is a FIFO that nobody reads the first is not created" {
+@test "the first log is not created when the second is a FIFO that nobody reads" {
 	mkfifo "$T/fifo"
 	no_log_beside -e "$T/fifo"
 }
 
-@test "with -u, where a second log is a symbolic link the first is not created" {
+@test "with -u, the first log is not created when the second is a symbolic link" {
 	need_root
 	ln -s "$T/precious" "$T/link"
 	no_log_beside -u nobody -e "$T/link"
 }
 
-@test "where the command is not found no log is created" {
+@test "no log is created when the command is not found" {
 	run -127 daemonize -o "$T/log" nosuch-command
 	[ ! -e "$T/log" ]
 }
 
-@test "where the second log cannot be opened the first is not truncated" {
+@test "the first log is not truncated when the second cannot be opened" {
 	echo before >"$T/log"
 	for second in "$T/nosuch/log" "$T/bin"; do
 		run -1 daemonize --truncate -o "$T/log" -e "$second" target dump "$report"
@@ -452,26 +452,26 @@ no_log_beside() {
 
 # ---- Other kinds of file ----
 
-@test "a FIFO that nobody reads does not hang a start, as a log" {
+@test "a log that is a FIFO without a reader does not hang the start" {
 	mkfifo "$T/fifo"
 	run in_time daemonize -o "$T/fifo" target dump "$report"
 	[ "$status" -le 1 ]
 }
 
-@test "a FIFO that nobody writes does not hang a start, as standard input" {
+@test "standard input that is a FIFO without a writer does not hang the start" {
 	mkfifo "$T/fifo"
 	run in_time daemonize -i "$T/fifo" target dump "$report"
 	[ "$status" -le 1 ]
 }
 
-@test "a socket is refused as a log, and not taken for a FIFO" {
+@test "a socket is refused as a log, and not mistaken for a FIFO" {
 	need perl
 	perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die' "$T/socket"
 	fails 1 "daemonize: *'$T/socket'*" daemonize -o "$T/socket" target dump "$report"
 	[[ $stderr != *FIFO* ]]
 }
 
-@test "a FIFO that is read is a log like any other, and blocks as it should" {
+@test "a FIFO with a reader is a log like any other, and blocks as it should" {
 	mkfifo "$T/fifo"
 	exec 8<>"$T/fifo"
 	in_time daemonize -p "$T/app.pid" -o "$T/fifo" sh -c 'echo hello; exec sleep 60'
@@ -500,7 +500,7 @@ no_log_beside() {
 	has full/log hello
 }
 
-@test "on a full disk a log is refused, but neither a FIFO nor a device is" {
+@test "on a full disk a log is refused, but a FIFO or a device is not" {
 	need_root
 	mkdir full
 	mount -t tmpfs -o size=4k none full
@@ -519,12 +519,12 @@ no_log_beside() {
 	exec 8<&-
 }
 
-@test "a file system that tells no size is not full" {
+@test "a file system that reports no size does not count as full" {
 	[ -e /proc/self/comm ] || skip "needs /proc"
 	daemonize -o /proc/self/comm true
 }
 
-@test "/dev/full is an error of the daemon's, not of the start" {
+@test "/dev/full is an error for the daemon, not for the start" {
 	start -o /dev/full
 	expect "$(field fd.1)" "w append=1 cloexec=0 /dev/full"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # bats file_tags=around
-# The units of the manual, word for word, under a real systemd, the first process of a world of its own.
+# The units of the manual, word for word, under a real systemd, which is PID 1 of a world of its own.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash and "run" assign
 
 load helper
@@ -8,13 +8,13 @@ load world
 
 eval "tear_down_$(declare -f teardown)"
 
-# The control group of a world is not gone with it.
+# The control group of a world outlives it.
 teardown() {
 	tear_down_teardown
 	[ -z "${cgroup-}" ] || wait_until 10 find "$cgroup" -depth -type d -exec rmdir {} +
 }
 
-# boot TEXT: systemd without a service, then with that unit of the manual.
+# boot TEXT: boots systemd without any service, and then gives it that unit of the manual.
 boot() {
 	need_root
 	need systemctl systemd-analyze
@@ -31,7 +31,7 @@ boot() {
 
 shows() { expect "$(inside systemctl show --value -p "$1" app)" "$2"; }
 
-# is_up: as systemd has it, and as it is; sets pid.
+# is_up: it runs, both in systemd's view and in fact; sets pid.
 is_up() {
 	pid=$(inside systemctl show --value -p MainPID app)
 	shows SubState running && only_runs app "$pid"
@@ -39,13 +39,13 @@ is_up() {
 
 is_up_again() { is_up && [ "$pid" != "$first" ]; }
 
-# with_pidfile: the pidfile has the same to say.
+# with_pidfile: the pidfile says the same.
 with_pidfile() {
 	expect "$(inside cat /run/app.pid)" "$pid"
 	expect "$(inside daemonize --status -p /run/app.pid)" "running (pid $pid)"
 }
 
-@test "systemd has no remark about the units" {
+@test "systemd-analyze verify has nothing to say about the units" {
 	for type in exec forking; do
 		example "Type=$type" >app.service
 		# There is no app here, but any file that can be executed will do.
@@ -73,7 +73,7 @@ with_pidfile() {
 	with_pidfile
 }
 
-@test "Type=forking: systemd starts it again after a crash" {
+@test "Type=forking: systemd restarts the daemon after a crash" {
 	boot Type=forking
 	inside systemctl start app
 	is_up
@@ -84,7 +84,7 @@ with_pidfile() {
 	with_pidfile
 }
 
-@test "Type=forking: systemd sees when --stop has stopped it" {
+@test "Type=forking: systemd notices when --stop stops the daemon" {
 	boot Type=forking
 	inside systemctl start app
 	is_up
@@ -94,7 +94,7 @@ with_pidfile() {
 	none_runs app
 }
 
-@test "Type=forking: systemctl start hears of a start that has failed" {
+@test "Type=forking: systemctl start fails when the start does" {
 	boot Type=forking
 	printf '#!/bin/sh\nexit 7\n' | write_inside /usr/local/bin/app 755
 	inside sed -i /Restart/d /etc/systemd/system/app.service
@@ -104,7 +104,7 @@ with_pidfile() {
 	expect "$(inside systemctl status app)" "*daemonize*status=4*"
 }
 
-@test "Type=exec: -f leaves it to systemd, which starts it again after a crash, and stops it" {
+@test "Type=exec: with -f systemd starts the daemon, restarts it after a crash, and stops it" {
 	boot Type=exec
 	inside systemctl start app
 	wait_until 10 is_up

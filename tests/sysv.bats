@@ -7,7 +7,7 @@
 load helper
 load world
 
-# world_with PACKAGE...: where these are installed, and where /etc/init.d has nothing that is started.
+# world_with PACKAGE...: a world where these are installed, and where no service is started.
 world_with() {
 	local package
 
@@ -27,7 +27,7 @@ sysv() {
 	example 'BEGIN INIT INFO' | write_inside /etc/init.d/app 755
 }
 
-# Without those of other services: what else this system has must not run.
+# Leaves out other services: whatever else this system has must not run.
 links() { inside sh -c 'cd /etc && ls -d rc?.d/[SK]??app' | tr '\n' ' '; }
 
 runs() { inside daemonize --status -p /run/app.pid; }
@@ -37,13 +37,13 @@ does_not_run() {
 	none_runs app
 }
 
-# enter RUNLEVEL PREVIOUS: as init does it; of all services, only ours.
+# enter RUNLEVEL PREVIOUS: enters it as init does, with our service only.
 enter() {
 	inside sh -c 'cd "/etc/rc$1.d" && ls | grep -v "app$" | xargs -r rm
 		RUNLEVEL=$1 PREVLEVEL=$2 runlevel=$1 previous=$2 exec /etc/init.d/rc "$1"' sh "$@"
 }
 
-@test "insserv takes the README's init script, without a remark, and puts it where it belongs" {
+@test "insserv accepts the README's init script silently, and puts it where it belongs" {
 	sysv
 	for command in 'insserv app' 'update-rc.d app remove' 'update-rc.d app defaults'; do
 		# shellcheck disable=SC2086 # words
@@ -51,11 +51,11 @@ enter() {
 		expect "$output" ""
 	done
 	expect "$(links)" "rc0.d/K??app rc1.d/K??app rc2.d/S??app rc3.d/S??app rc4.d/S??app rc5.d/S??app rc6.d/K??app "
-	# It ends before the file systems go.
+	# It is stopped before the file systems are unmounted.
 	expect "$(inside ls /etc/rc0.d | grep -x -e 'K..app' -e 'K..umountfs' | cut -c 4- | tr '\n' ' ')" 'app umountfs '
 }
 
-@test "SysV's rc starts it in its runlevel, and stops it at the end; service(8) rules it meanwhile" {
+@test "SysV's rc starts it in its runlevel and stops it at shutdown, and service(8) controls it meanwhile" {
 	sysv
 	inside update-rc.d app defaults
 	enter 2 N
@@ -76,14 +76,14 @@ enter() {
 	does_not_run
 }
 
-# openrc: as if it had booted this world.
+# openrc: makes a world that OpenRC seems to have booted.
 openrc() {
 	world_with insserv libeinfo1 librc1 openrc
 	inside sh -c 'mkdir -p /run/openrc && touch /run/openrc/softlevel'
 	example openrc-run | write_inside /etc/init.d/app 755
 }
 
-@test "OpenRC starts, asks, restarts and stops it by the manual's script" {
+@test "OpenRC starts, queries, restarts and stops it with the manual's script" {
 	openrc
 	inside rc-update add app default
 	run -3 inside rc-service app status
@@ -104,7 +104,7 @@ openrc() {
 	does_not_run
 }
 
-@test "OpenRC hears that it does not start" {
+@test "OpenRC reports a failed start" {
 	openrc
 	printf '%s\n' '#!/bin/sh' 'echo out of order' 'exit 7' | write_inside /usr/local/bin/app 755
 	run -1 inside rc-service app start

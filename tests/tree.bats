@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# --stop --tree and --signal --tree reach a daemon and all that it has started, in whatever session, and nobody
-# else; and what --stop says about the processes that it leaves.
+# --stop --tree and --signal --tree reach a daemon and all that it has started, in any session, and nothing
+# else; and --stop says which processes it leaves.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # inner shells; a test is a subshell; helper.bash assigns
 
 load helper
 
-# "member NAME [LINE]" is a process that has its PID in pub/NAME, says in pub/told what it has been told, and ends at
-# TERM, after this line. "app" is the daemon, a script of these lines.
+# "member NAME [LINE]" is a process that writes its PID to pub/NAME, and its signals to pub/told, and exits on
+# TERM, after running LINE. "app LINE..." makes the daemon "app", a script of these lines.
 member() {
 	[ -e bin/member ] || printf '%s\n' '#!/bin/sh' 'name=$1 lines=$2' \
 		'for signal in HUP TERM; do trap "echo $signal $name >>$DAEMONIZE_TEST/pub/told" $signal; done' \
@@ -22,7 +22,7 @@ app() {
 	chmod 755 bin/app
 }
 
-# up NAME...: the app runs, and these have their PIDs in pub; sets pid.
+# up NAME...: starts the app, and waits until these have their PIDs in pub; sets pid.
 up() {
 	daemonize -p app.pid app
 	pid=$(cat app.pid)
@@ -36,10 +36,10 @@ has_members() {
 	done
 }
 
-# told NAME...: what these, and nobody else, have been told, once each.
+# told SIGNAL NAME...: these processes, and no others, have got these signals, once each.
 told() { expect "$(LC_ALL=C sort pub/told | xargs)" "$*"; }
 
-# silent COMMAND...: succeeds, and says nothing.
+# silent COMMAND...: it succeeds, and says nothing.
 silent() {
 	run -0 --separate-stderr "$@"
 	expect "$output$stderr" ""
@@ -47,7 +47,7 @@ silent() {
 
 lives() { expect "$(alive "$1" && echo "$1 lives")" "$1 lives"; }
 
-# A tree in which everybody has left something: the process group, the session, the parent.
+# A tree in which every process has left something: its process group, its session, its parent.
 everybody() {
 	app 'member a.child &' '(member b.orphan &)' 'setsid member c.session &' \
 		'setsid sh -c "trap : HUP; member d.deep & member e.deeper & while :; do sleep 0.02; done" &' \
@@ -55,7 +55,7 @@ everybody() {
 	up a.child b.orphan c.session d.deep e.deeper f.orphan_in_a_group_of_its_own g.daemon
 }
 
-@test "--stop --tree leaves none of a pipeline" {
+@test "--stop --tree terminates every process of a pipeline" {
 	daemonize -p app.pid sh -c 'tail -f /dev/null | sed s/a/b/ | cat'
 	silent daemonize --stop --tree -p app.pid
 	nothing_runs
@@ -63,7 +63,7 @@ everybody() {
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree sends TERM once to each of the tree, in whatever session, and waits for the end of all" {
+@test "--stop --tree sends TERM once to each process, in any session, and waits until all have exited" {
 	everybody
 	silent daemonize --stop --tree -p app.pid
 	nothing_runs
@@ -73,7 +73,7 @@ everybody() {
 }
 
 # bats test_tags=needs:proc
-@test "--signal --tree sends the signal once to each of the tree" {
+@test "--signal --tree sends the signal once to each process of the tree" {
 	everybody
 	silent daemonize --signal HUP --tree -p app.pid
 	all_told() { [ "$(wc -l <pub/told)" = 7 ]; }
@@ -86,7 +86,7 @@ everybody() {
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree -v names each that it signals" {
+@test "--stop --tree -v names each process that it signals" {
 	app 'setsid member a &' 'exec member b'
 	up a b
 	run -0 --separate-stderr daemonize -v --stop --tree -p app.pid
@@ -96,7 +96,7 @@ everybody() {
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree waits for one that has lost its parent and its session" {
+@test "--stop --tree waits for a process that has lost its parent and its session" {
 	app "cd $T" 'setsid member b "sleep 0.5; echo done >pub/done" &' \
 		'exec member a'
 	up a b
@@ -106,7 +106,7 @@ everybody() {
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree is 124 while one of the tree runs, and names it; its pidfile stays" {
+@test "--stop --tree exits with 124 if one of the tree keeps running, names it, and leaves the pidfile" {
 	app "setsid sh -c 'trap \"\" TERM; echo \$\$ >$T/pub/deaf; while :; do sleep 0.02; done' &" 'exec member c'
 	up c deaf
 	fails 124 "daemonize: gave up waiting: still running (pid $(cat pub/deaf)*) after [0-9].[0-9][0-9] s" \
@@ -117,7 +117,7 @@ everybody() {
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree --kill-after kills all that is left" {
+@test "--stop --tree --kill-after kills whatever is left" {
 	app "setsid sh -c 'trap \"\" TERM; echo \$\$ >$T/pub/deaf; while :; do sleep 0.02; done' &" \
 		'trap "" TERM' 'member a &' 'echo $$ >'"$T/pub/b" 'while :; do sleep 0.02; done'
 	up deaf a b
@@ -129,7 +129,7 @@ everybody() {
 is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 
 # bats test_tags=needs:proc
-@test "--stop --tree ends one of the tree that is stopped" {
+@test "--stop --tree terminates a stopped process of the tree" {
 	app 'setsid member a &' 'exec member b'
 	up a b
 	kill -STOP "$(cat pub/a)"
@@ -140,7 +140,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree finds who was begun at the end, in a session that it knows" {
+@test "--stop --tree finds a process that a dying one has started, in a session that it knows" {
 	app "setsid member leader '(sleep 600 &)' &" 'exec member b'
 	for _ in 1 2 3 4 5; do
 		up leader b
@@ -152,7 +152,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree --signal sends that signal once to each, however long it waits" {
+@test "--stop --tree --signal sends that signal once to each process, however long it waits" {
 	app 'setsid member a &' 'exec member b'
 	up a b
 	fails 124 "daemonize: gave up waiting: still running (pid $pid and [1-9] more) after *" \
@@ -161,7 +161,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree --signal 0 sends nothing, and waits for the end of all" {
+@test "--stop --tree --signal 0 sends nothing, and waits until all have exited" {
 	app 'setsid member a &' "sh -c 'trap \"echo CONT >>$T/pub/told\" CONT; echo \$\$ >$T/pub/c; while :; do sleep 0.02; done' &" \
 		'exec member b'
 	up a b c
@@ -176,7 +176,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	[ ! -e app.pid ]
 }
 
-@test "--stop --tree of one that does not run is 0, and of several each tree is ended" {
+@test "--stop --tree succeeds when nothing runs, and terminates the trees of several pidfiles" {
 	silent daemonize --stop --tree -p none.pid
 	app 'exec member "$NAME"'
 	for name in a b; do
@@ -188,10 +188,10 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	told TERM a TERM b
 }
 
-# ---- Whom they spare ----
+# ---- What they spare ----
 
 # bats test_tags=needs:proc
-@test "--stop --tree of a daemon of -f ends what it has begun, and nobody of its caller's session" {
+@test "--stop --tree of a -f daemon terminates what it has started, and nothing else in its caller's session" {
 	member
 	app 'setsid member a &' 'member b &' 'exec member c'
 	setsid sh -c 'member bystander & daemonize -f -p app.pid app & member other; :' 3>&- &
@@ -203,7 +203,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree of a daemon of -f spares those of its session also when the session's leader has ended" {
+@test "--stop --tree of a -f daemon spares others of its session even after the session's leader has exited" {
 	member
 	app '(member a &)' 'exec member b'
 	setsid bash -c 'set -m 2>/dev/null; member bystander & while [ ! -e pub/bystander ]; do sleep 0.02; done
@@ -216,7 +216,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree of a daemon of -f in its caller's process group spares that" {
+@test "--stop --tree of a -f daemon in its caller's process group spares that group" {
 	member
 	app 'member a &' 'exec member b'
 	setsid sh -c '(daemonize -f -p app.pid app & until [ -e pub/a ]; do sleep 0.02; done; member bystander &)' 3>&-
@@ -227,7 +227,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree of a daemon of -f that leads its session ends all of that" {
+@test "--stop --tree of a -f daemon that leads its session terminates the whole session" {
 	app 'bash -c "set -m; member a.orphan_in_a_group_of_its_own &"' 'exec member b'
 	setsid daemonize -f -p app.pid app 3>&- &
 	has_members a.orphan_in_a_group_of_its_own b
@@ -237,7 +237,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc,needs:native,no-valgrind
-@test "--stop --tree with too few fds to look for a tree spares the process group of who has called -f" {
+@test "--stop --tree with too few fds to look for a tree spares the process group of the caller of -f" {
 	app 'exec member a'
 	setsid sh -c 'member bystander & daemonize -f -p app.pid app; :' 3>&- &
 	has_members a bystander
@@ -247,7 +247,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree of a daemon of -f spares those of its session, however soon it was started in it" {
+@test "--stop --tree of a -f daemon spares its session, however soon after the session's leader it started" {
 	member
 	app 'exec member a'
 	for _ in 1 2 3 4 5; do
@@ -277,7 +277,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 }
 
 # bats test_tags=needs:proc
-@test "--signal --tree is 1 where one of the tree may not be signalled, and --stop --tree waits for it" {
+@test "--signal --tree exits with 1 if one of the tree may not be signalled, and --stop --tree waits for it" {
 	need_root
 	chmod 777 pub
 	app 'setsid member a &' 'until [ -e '"$T"'/pub/a ]; do sleep 0.02; done' \
@@ -291,7 +291,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	gone "$pid"
 }
 
-@test "--stop --tree of a daemon that may not be signalled is 1, and signals nobody" {
+@test "--stop --tree of a daemon that may not be signalled exits with 1, and signals nobody" {
 	need_root
 	app 'as_other member a &' 'exec member b'
 	printf '%s\n' '#!/bin/sh' "exec setpriv --reuid=nobody --regid=$(id -g nobody) --clear-groups "'"$@"' >bin/as_other
@@ -303,7 +303,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	[ ! -e pub/told ]
 }
 
-@test "--stop --tree with too few fds to look at anybody ends the daemon and its process group" {
+@test "--stop --tree with too few fds to look at any process terminates the daemon and its process group" {
 	app 'member a &' 'exec member b'
 	for limit in 4 5 6 7; do
 		rm -f pub/*
@@ -318,7 +318,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 # ---- What is left without --tree ----
 
 # bats test_tags=needs:proc
-@test "--stop without --tree is 0, and says how many of the daemon's process group still run" {
+@test "--stop without --tree succeeds, and says how many of the daemon's process group still run" {
 	app 'member a &' '(member b &)' 'setsid member c &' 'exec member d'
 	up a b c d
 	run -0 --separate-stderr daemonize --stop -p app.pid
@@ -328,7 +328,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	told TERM d
 }
 
-@test "--stop without --tree says nothing of those who end with the daemon, nor of those in a group of their own" {
+@test "--stop without --tree says nothing of processes that exit with the daemon, or have their own group" {
 	mkfifo pipe
 	app "cd $T" 'setsid member a 9>&- &' '(cat pipe; sleep 0.1) &' 'exec 9>pipe' 'exec member b'
 	up a b
@@ -336,7 +336,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	lives "$(cat pub/a)"
 }
 
-@test "--stop without --tree says nothing of a process group that the daemon did not lead any more" {
+@test "--stop without --tree says nothing of a process group that the daemon no longer led" {
 	need python3
 	member
 	printf '%s\n' '#!/usr/bin/env python3' 'import os' 'def member(name, lead):' ' child = os.fork()' ' if child == 0:' \
@@ -352,14 +352,14 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 
 # ---- At any moment ----
 
-# storm: an app that begins others all the time, some of which begin others, in groups of their own, too.
+# storm: an app that keeps starting processes, some of which start others, some in groups of their own.
 storm() {
 	app 'while :; do' 'sleep 600 &' '(sleep 600 & exec sleep 0.01)' 'set -m' 'sleep 600 &' 'set +m' 'done'
 	sed -i 's:/bin/sh:/bin/bash:' bin/app
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree leaves nobody at any moment of a tree that forks all the time, and hits nobody else" {
+@test "--stop --tree terminates all of a tree that keeps forking, at any moment, and nothing else" {
 	storm
 	member bystander
 	"$T/bin/member" bystander 3>&- &
@@ -390,7 +390,7 @@ storm() {
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree leaves nobody of a tree that forks all the time, also some who leave their session" {
+@test "--stop --tree terminates all of a tree that keeps forking, even into new sessions" {
 	storm
 	sed -i '2a setsid sleep 600 &' bin/app
 	for ((round = 0; round < ${ROUNDS:-20}; round++)); do
@@ -402,7 +402,7 @@ storm() {
 }
 
 # bats test_tags=needs:proc
-@test "--stop --tree --kill-after leaves nobody of a tree that forks all the time, and is deaf" {
+@test "--stop --tree --kill-after kills all of a tree that keeps forking and ignores TERM" {
 	storm
 	sed -i '2i trap "" TERM' bin/app
 	for _ in 1 2 3; do

@@ -76,7 +76,7 @@ static int close_listed(const struct fds *keep, const char *directory)
 	return failed ? -1 : 0;
 }
 
-/* The last resort: it misses fds above a limit that was lowered since. */
+/* The last resort: it misses fds above a limit that has been lowered. */
 static int close_each(const struct fds *keep)
 {
 	long limit = sysconf(_SC_OPEN_MAX);

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Whom the daemon runs as. */
+/* Who the daemon runs as. */
 struct identity {
 	bool change;
 	uid_t uid;

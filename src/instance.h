@@ -1,5 +1,5 @@
 /*
- * instance: where the daemon runs already, the start fails, succeeds, or waits; and the lock of -l.
+ * instance: if the daemon already runs, the start fails, succeeds, or waits; and the lock of -l.
  *
  * For the launcher, and for a start in the foreground.
  */

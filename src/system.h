@@ -79,7 +79,7 @@ struct sender {
  * Forks, and calls `child`, which must not return. On Linux the child borrows our memory, as with
  * vfork(2): we go on when it has exec'd or exited, and nothing is copied. It gets a stack of its
  * own, since it may lend all this to a child in turn: if it is killed then, we go on while that one
- * still runs, and until that ends must not touch what the two of us could share. That includes
+ * still runs, and until that exits must not touch what the two of us could share. That includes
  * errno, which is of no use to either. -1, errno set, if it fails.
  *
  * The stacks are not on ours, which may be small (ulimit -s). They take no memory until they are

@@ -38,7 +38,7 @@ enum { MOST_STARTERS = 24, MOST_WORDS = 16, WARM_UP = 3, HUNG_AFTER = 10, HUNDRE
 enum { LOW = 10, MIDDLE = 50 };	     /* percentiles */
 enum { AT_ONCE = 32, IN_ALL = 320 }; /* for the table of throughput */
 
-/* What stands for the file names of one start. */
+/* Placeholders for the file names of one start. */
 static char PIDFILE[] = "pidfile", FIRST[] = "first", FIFO[] = "fifo";
 
 static char python[] = "import daemon, os, sys\n"
@@ -117,7 +117,7 @@ static void remove_lab(void)
 	rmdir(directory);
 }
 
-/* A pidfile belongs in memory, like /run; first, where every peer dares to execute it. */
+/* A pidfile belongs in memory, as in /run; first, where every peer dares to execute it. */
 static void make_lab(void)
 {
 	snprintf(directory, sizeof directory - 16, "%s/daemonize-bench.XXXXXX",
@@ -232,7 +232,7 @@ static struct time measure(const struct starter *starter)
 	return time;
 }
 
-/* ---- What else there is to know of a starter ---------------------------------------------- */
+/* ---- What else there is to know about a starter ---------------------------------------------- */
 
 /* Its share of all memory, in kilobytes. proc_pid_smaps(5) */
 static long kilobytes_of(pid_t pid)
@@ -251,7 +251,7 @@ static long kilobytes_of(pid_t pid)
 	return kilobytes;
 }
 
-/* The memory of all that has become ours, except the command itself. */
+/* The memory of all that we have inherited, except the command itself. */
 static long kilobytes_left(pid_t command)
 {
 	char path[64];
@@ -307,7 +307,7 @@ static long calls_of(const struct starter *starter)
 	return count;
 }
 
-/* Tries each, to leave out what is missing here, and to have all files in memory. */
+/* Tries each, to leave out what is missing here, and to get all files into memory. */
 static void try_all(size_t rounds)
 {
 	struct first first;
@@ -358,7 +358,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The sample that `percent` of all are not above, in microseconds. */
+/* The sample that `percent` of all do not exceed, in microseconds. */
 static double percentile(const struct time times[], size_t count, bool of_return, size_t percent)
 {
 	int64_t *sorted = calloc(count, sizeof *sorted);
@@ -601,7 +601,7 @@ static void table_of_throughput(void)
 
 enum { VARIABLES = 16, VARIABLE = 65536, DIRECTORIES = 1000 };
 
-/* Makes the environment 1 MB large, or removes that again. */
+/* Makes the environment 1 MB large, or undoes that. */
 static void set_environment(bool large)
 {
 	static char value[VARIABLE];
@@ -615,7 +615,7 @@ static void set_environment(bool large)
 	}
 }
 
-/* A PATH of this many directories without the command, and then the one that has it. */
+/* Sets PATH to this many directories without the command, then the one that has it. */
 static void set_path(size_t directories)
 {
 	static char path[DIRECTORIES * 32 + PATH_MAX];

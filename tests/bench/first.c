@@ -1,6 +1,6 @@
 /*
- * first FIFO [ARGUMENT ...]: the command that the benchmark starts. The first thing it does is to
- * look at the clock. It writes the time and its PID into the FIFO, and lives until it is killed.
+ * first FIFO [ARGUMENT ...]: the command that the benchmark starts. The first thing it does is look
+ * at the clock. It writes the time and its PID into the FIFO, and lives until it is killed.
  *
  * It has no libc, whose start-up we do not want to measure: cc -nostdlib -static.
  */

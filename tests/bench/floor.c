@@ -6,12 +6,12 @@
  *
  *   - makes sure that fds 0 to 2 are open;
  *   - makes sure that the command can be executed, and that the pidfile can be written;
- *   - looks whether the pidfile exists, and who holds it, before it forks;
+ *   - checks whether the pidfile exists, and who holds it, before it forks;
  *   - sets the umask;
  *   - detaches: a session, two forks, "/", /dev/null, no other fd, no signal ignored or blocked;
  *   - follows no symbolic link to a pidfile, and writes to no other kind of file, nor to one with
  *     two names;
- *   - locks the file of that name, makes sure that it still has the name, and reads whose it is;
+ *   - locks the file of that name, makes sure that it still has the name, and reads the PID;
  *   - makes a new file that nobody else can have open, whatever the umask, locks it for reading,
  *     on an fd that cannot be written to, and renames it into place;
  *   - learns from a pipe and from the kernel that the command has been executed.
@@ -103,7 +103,7 @@ static _Noreturn void become_daemon(const char *pidfile, const char *draft, char
 	fd = open("/dev/null", O_RDWR);
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
 		dup2(fd, i);
-	/* Of our fds, the channel's is the highest; what the caller left open may be above it. */
+	/* The channel's is the highest of our fds; what the caller left open may be above it. */
 	syscall(SYS_close_range, STDERR_FILENO + 1, channel - 1, 0);
 	syscall(SYS_close_range, channel + 1, ~0U, 0);
 	take_pidfile(pidfile, draft);

@@ -2,8 +2,8 @@
  * Everything that daemonize reads from outside, made up by libFuzzer. FUZZ names the target, one of
  * parsers[] below: "FUZZ=notify tests/fuzz/fuzz FILE ..." repeats single inputs.
  *
- * It links the rooms. The sanitizers see to it that nothing crashes; the targets say, in words of
- * their own, what each parser should make of its input. A call of exit(3) comes back here.
+ * It links the rooms. The sanitizers notice misuse of memory; the targets work out, in their own
+ * way, what each parser should make of its input. A call of exit(3) comes back here.
  */
 #include "../../src/features.h" /* memfd_create, sigabbrev_np */
 
@@ -339,7 +339,7 @@ static void spell(struct command_line *line)
 		add(line, "%s", *word);
 }
 
-/* False if it died. */
+/* False if the parser died. */
 static bool parse(int count, char **words)
 {
 	static const struct option no_options[] = {{NULL, 0, NULL, 0}};
@@ -433,7 +433,7 @@ static void fuzz_pidfile(char *text, size_t size)
 	char number[16];
 	bool good, pure;
 
-	/* Blanks or digits to the end: too much to read, and not to be cut to another number. */
+	/* Blanks or digits to the end: too much to read, and must not be cut short. */
 	good = last > first && end - text < 31 && (end == text + size || *end == '\n') &&
 	       at_most(digits, strspn(digits, "0123456789"), "2147483647");
 	refill(content_fd, text, size);
@@ -443,7 +443,7 @@ static void fuzz_pidfile(char *text, size_t size)
 			!strncmp(number, digits, strlen(number)));
 	else
 		claim(!strcmp(number, "0"));
-	/* A file that is longer than what is read is never removed. */
+	/* A file with more in it than is read is never removed. */
 	claim(!good || pure == (size < 31 && first == text &&
 				       last - text + (*last == '\n') == (ptrdiff_t)size));
 }
@@ -718,6 +718,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parsers[chosen].run(text, size);
 	free(text);
 	feed.text = NULL;
-	close_span(FIRST_FREE_FD, INT_MAX); /* an exit leaves files open, and --notify-fd one */
+	close_span(FIRST_FREE_FD, INT_MAX); /* an exit leaves files open, --notify-fd an fd */
 	return 0;
 }

@@ -15,13 +15,13 @@ new_place() {
 
 everything() { inside find /etc /usr | sort; }
 
-# installed FILE SOURCE: it is there for everybody, and is that file of the sources.
+# installed FILE SOURCE: anybody can read it, and it is that file of the sources.
 installed() {
 	expect "$(inside stat -c '%A %U' "$1")" '-rw-r--r-- root'
 	inside cat "$1" | if [[ $1 == *.gz ]]; then gzip -d; else cat; fi | cmp - "$here/../$2"
 }
 
-# works ZSH_DIRECTORY: what has been installed: the program, and what the sources have with it.
+# works ZSH_DIRECTORY: checks what has been installed: the program, and what comes with it.
 works() {
 	local page
 
@@ -40,7 +40,7 @@ works() {
 	run -3 inside daemonize --status -p /run/app.pid
 }
 
-# hardened: as the packager's flags have it.
+# hardened: checks what the packager's flags are for.
 hardened() {
 	inside cat /usr/bin/daemonize >program
 	{ readelf -hldW program && nm -D program; } >elf

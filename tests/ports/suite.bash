@@ -11,11 +11,11 @@ passed=0 failed=0
 below=() # a command that runs the suite
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-# An init that reaps at once, if we may have one: to some builds a zombie is alive.
+# An init that reaps at once, if we may have one: some builds count a zombie as alive.
 alone=(unshare --pid --fork --kill-child --mount-proc)
 "${alone[@]}" true 2>/dev/null || alone=()
 
-# wrong WORDS...: one more that has failed.
+# wrong WORDS...: counts one more that has failed.
 wrong() {
 	printf '%s\n' "$*"
 	failed=$((failed + 1))
@@ -38,7 +38,7 @@ build() {
 suite() {
 	local begun=$SECONDS need filter=('!around' '!faults') good bad
 
-	# Those of another PID namespace are not to be seen.
+	# Those of another PID namespace cannot be seen.
 	[ ${#alone[@]} = 0 ] || filter+=('!needs:kernel-threads')
 	for need in ${2//,/ }; do
 		filter+=("!needs:$need")

@@ -5,7 +5,7 @@
 
 zig_version=0.17.0 zig_directory=$PWD/tests/ports/zig
 zig_venv=$zig_directory/ziglang-$zig_version
-# shellcheck disable=SC2034 # for who reads this
+# shellcheck disable=SC2034 # for the script that sources this
 zig=${ZIG:-$zig_venv/bin/python -m ziglang}
 export ZIG_GLOBAL_CACHE_DIR=$zig_directory/cache ZIG_LOCAL_CACHE_DIR=$zig_directory/cache
 

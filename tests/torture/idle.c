@@ -1,15 +1,15 @@
 /*
- * idle: the command that is daemonized here. It lives until it is told to go; after half a minute
- * it goes by itself.
+ * idle: the command that is daemonized here. It runs until it is terminated; after half a minute it
+ * exits by itself.
  *
  *   -n FD        first writes a newline to FD, and closes it: --notify-fd
  *   -N           first says READY=1: --notify
  *   -a           must be alone: if another runs at the same time, leaves a witness, ".two" added to
  *                its own path
  *   -c           closes every fd from 3 to 99, and so loses the pidfile's lock
- *   -m MS        goes by itself after so many milliseconds
- *   -r           goes at once in its first run, which it marks by a file, ".run" added to its own path; in
- *                the next it ends its keeper, which it knows by the file "pid" beside itself
+ *   -m MS        exits by itself after that many milliseconds
+ *   -r           exits at once in its first run, which it marks by a file, ".run" added to its own path; in
+ *                the next it terminates its keeper, whose PID is in the file "pid" beside itself
  *   -t           has two children, one of them in a session of its own
  */
 #define _GNU_SOURCE
@@ -28,7 +28,7 @@
 
 enum { LIFE = 30000, FD_BOUND = 100 };
 
-/* Who waits for the word may be dead: that is no reason to go. */
+/* The reader may be dead: that is no reason to die, too. */
 static void say_ready(int fd)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -54,7 +54,7 @@ static void notify(const char *name)
 	close(fd);
 }
 
-/* The kernel ends this lock, on a lower fd, before it ends the pidfile's. */
+/* The kernel releases this lock, on a lower fd, before the pidfile's. */
 static void be_alone(const char *program)
 {
 	char witness[4096];
@@ -65,7 +65,7 @@ static void be_alone(const char *program)
 	close(open(witness, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
 }
 
-/* Not whoever is our parent by now: the keeper may have been killed. */
+/* Not just any parent: the keeper may have been killed, and we adopted. */
 static void end_keeper(const char *program)
 {
 	char path[4096], text[32] = "";

@@ -24,8 +24,8 @@ enum { MOST_PROCESSES = 64 };
 /* ---- Which errors a call can return -------------------------------------------------------- */
 
 /*
- * What is not here cannot fail, whatever the manual has: umask, getpid, exec's EFAULT. Nor does the
- * kernel say of a process that lives that there is none: no ESRCH.
+ * What is not here cannot fail, whatever the manual says: umask, getpid, exec's EFAULT. Nor does the
+ * kernel ever deny that a living process exists: no ESRCH.
  */
 static const struct {
 	long number;
@@ -134,7 +134,7 @@ static const struct {
 	{CALL(waitid), "ECHILD EINTR"},
 	{CALL(write), "EAGAIN EINTR EIO ENOSPC EPIPE"},
 	{CALL(writev), "EAGAIN EINTR EIO ENOSPC EPIPE"},
-	/* These cannot fail, but shall be called by their names. */
+	/* These cannot fail, but need a name. */
 	{CALL(exit_group), ""},
 	{CALL(tgkill), ""},
 	{CALL(tkill), ""},
@@ -154,7 +154,7 @@ static const struct {
 	{CALL(umask), ""},
 };
 
-/* 0: it is no errno's name, but one of the words of inject.h. */
+/* 0: it is not an errno's name, but one of the words of inject.h. */
 static int error_number(const char *name, size_t length)
 {
 	enum { LAST = 133 };
@@ -222,7 +222,7 @@ const char *role_name(enum role role)
 struct process {
 	pid_t pid;
 	enum role role;
-	bool gone;	/* it has ended, or become the command */
+	bool gone;	/* it has exited, or become the command */
 	bool disturbed; /* it is in the call of the fault, and more is to be done at its end */
 	struct user_regs_struct registers; /* before that */
 };
@@ -267,8 +267,8 @@ static pid_t process_parent(pid_t pid)
 }
 
 /*
- * A child may be seen before its parent is heard to have made it, and may even have ended by then:
- * so none is forgotten.
+ * A child may be seen before its parent reports the fork, and may even have exited by then: so none
+ * is forgotten.
  */
 static struct process *process_add(struct tracer *t, pid_t pid)
 {
@@ -308,8 +308,8 @@ static void detach(struct tracer *t, const struct process *process)
 }
 
 /*
- * Lets a process go on: to its next call, if the fault may still come, or else at full speed.
- * ESRCH: it has been killed meanwhile, and its end will be heard of.
+ * Lets a process go on: to its next call if the fault may still come, otherwise at full speed.
+ * ESRCH: it has been killed meanwhile, and its death will be reported.
  */
 static void resume(const struct tracer *t, const struct process *process, int signal)
 {
@@ -353,7 +353,7 @@ static void disturb_entry(const struct fault *fault, struct process *process)
 		kill(process->pid, SIGINT);
 }
 
-/* The program may count on its arguments' still being in their registers. */
+/* The program may rely on its arguments still being in their registers. */
 static void disturb_exit(const struct fault *fault, struct process *process)
 {
 	struct user_regs_struct changed;
@@ -371,7 +371,7 @@ static void disturb_exit(const struct fault *fault, struct process *process)
 	ptrace(PTRACE_SETREGS, process->pid, NULL, &changed);
 }
 
-/* ---- What is heard of them ----------------------------------------------------------------- */
+/* ---- What they report ---------------------------------------------------------------------- */
 
 static void call_record(struct run *run, struct call *call)
 {
@@ -383,7 +383,7 @@ static void call_record(struct run *run, struct call *call)
 	run->calls[run->n_calls++] = *call;
 }
 
-/* Returns whether it goes on under trace. */
+/* Returns whether it is still traced. */
 static bool on_system_call(struct tracer *t, struct process *process)
 {
 	const bool is_to_be_let_go = process->role == KEEPER && !t->run->watched;
@@ -421,7 +421,7 @@ static bool on_system_call(struct tracer *t, struct process *process)
 	return true;
 }
 
-/* The root's first is the program; any other process is now the command, or its keeper. */
+/* The root's first makes it the program; any other makes a process the command, or its keeper. */
 static void on_exec(struct tracer *t, struct process *process)
 {
 	const pid_t pid = process->pid;

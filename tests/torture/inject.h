@@ -3,11 +3,11 @@
  *
  * A call is named by who makes it, what it is, and which of its kind: "daemon openat 2". strace
  * could not tell them apart: it counts the calls of all processes together. A process is traced
- * until it ends, or has become the command: then it is let go.
+ * until it exits, or has become the command: then it is let go.
  *
  * With --restart the daemon forks a child that becomes the command, and becomes its keeper. A keeper is
- * let go when it waits, or has been disturbed. One that is watched is traced until it ends, and
- * each child of it until that has become the command.
+ * let go when it waits, or has been disturbed. A keeper that is watched is traced until it exits,
+ * and each of its children until it has become the command.
  */
 #ifndef INJECT_H
 #define INJECT_H
@@ -47,8 +47,8 @@ struct run {
 	bool reached; /* the call of the fault was made */
 	bool hung;
 	int status;	    /* of the launcher, as wait(2) has it; -1: it became the command */
-	pid_t execed;	    /* who became the command; 0: nobody */
-	pid_t keeper;	    /* who became the keeper; 0: nobody */
+	pid_t execed;	    /* became the command; 0: none did */
+	pid_t keeper;	    /* became the keeper; 0: none did */
 	pid_t other;	    /* a child that meanwhile() has left; 0: none */
 	int other_status;   /* of that, as wait(2) has it */
 	struct call *calls; /* all that were made; for free(3) */
@@ -62,10 +62,10 @@ const char *role_name(enum role role);
 /* Whether both are of one kind, and made by one role. */
 bool call_is_same(const struct call *a, const struct call *b);
 
-/* Whether it is known how it can fail. */
+/* Whether we know how it can fail. */
 bool call_is_known(const struct call *call);
 
-/* "openat", "fcntl:F_SETLK"; "call-1234" for one that is not known. */
+/* "openat", "fcntl:F_SETLK"; "call-1234" for an unknown one. */
 void call_name(const struct call *call, char *name, size_t size);
 
 /* The n-th errno that the kernel can return from this call; NULL: there are no more. */

@@ -70,7 +70,7 @@ size_t remove_drafts(void)
 	return count;
 }
 
-/* By name, never what is found: a directory may be the root of another tree by now. */
+/* By name, never whatever is there: a directory may be the root of another tree by now. */
 void lab_remove(void)
 {
 	static const char *const names[] = {"dir", "err", "group", "idle", "idle.run", "idle.two",
@@ -173,7 +173,7 @@ void end(pid_t pid)
 		waitpid(pid, NULL, 0);
 }
 
-/* Again, until there are none: whoever dies may leave us its own. */
+/* Again and again, until there are none: a process that dies may leave us its children. */
 void end_all(void)
 {
 	pid_t pids[LAB_MOST_CHILDREN];

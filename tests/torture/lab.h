@@ -1,4 +1,4 @@
-/* lab: a directory of its own, and the processes that are born of what is tried in it. */
+/* lab: a directory of its own, and the processes that are started in it. */
 #ifndef LAB_H
 #define LAB_H
 
@@ -24,15 +24,15 @@ void write_text(const char *path, const char *text);
 
 void nap(long microseconds);
 
-/* Twenty seconds from now a wait(2) is interrupted; or is not any more. */
+/* A wait(2) will be interrupted twenty seconds from now; or no longer. */
 void limit_wait(bool limited);
 
-/* The wait status of a child that ends; of one that does not, it is made to. */
+/* The wait status of a child; one that does not exit is killed. */
 int await(pid_t pid);
 
 /*
- * All that descend from us and live, our children first; those of these that have ended are reaped. We are
- * the subreaper of all that is tried.
+ * Our living descendants, our children first; children that have exited are reaped. We are the subreaper of
+ * all that is tried.
  */
 size_t living(pid_t pids[LAB_MOST_CHILDREN]);
 void end(pid_t pid);
@@ -42,7 +42,7 @@ void end_all(void);
 struct flock pidfile_lock(void);
 pid_t pidfile_number(void);
 
-/* The files "pid.*", that are to become the pidfile; returns how many there were. */
+/* Removes the files "pid.*", drafts of the pidfile; returns how many there were. */
 size_t remove_drafts(void);
 
 #endif

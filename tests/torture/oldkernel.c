@@ -1,9 +1,9 @@
 /*
- * oldkernel [-p] command [argument ...]: the command, with the system calls of Linux 3.13 of 2014: each that
- * is newer says that there is no such call, to the command and all that descends from it, for good. All but
- * getrandom(2), which ssh cannot do without, and memfd_create(2), for the races: we call neither.
- * With -p, as below the filter of an older container engine: close_range(2), pidfd_open(2) and
- * pidfd_send_signal(2) say EPERM. Other new calls are libc's, which takes that for an answer.
+ * oldkernel [-p] command [argument ...]: runs the command with the system calls of Linux 3.13 of 2014: newer
+ * calls fail with ENOSYS, for the command and all its descendants, for good. All but getrandom(2), which ssh
+ * cannot do without, and memfd_create(2), for the races: we call neither.
+ * With -p, as under the filter of an older container engine: close_range(2), pidfd_open(2) and
+ * pidfd_send_signal(2) fail with EPERM. Other new calls are libc's, which takes that for an answer.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: oldkernel [-p] command [argument ...]\n");
 		return 2;
 	}
-	/* Without a privilege, only one who renounces set-user-ID programs may do this. */
+	/* Without privilege, only a process that renounces set-user-ID programs may do this. */
 	if (install(&program) == -1 &&
 		(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || install(&program) == -1)) {
 		perror("oldkernel: cannot install the filter");

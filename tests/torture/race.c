@@ -1,8 +1,8 @@
 /*
  * race PROGRAM IDLE [ROUNDS]: many starters at the same moment, round after round.
  *
- * Each starter is asked for the PID (-P). All the while each daemon watches that it is alone, by a
- * lock of its own: see idle.c. When all starters have ended, exactly one daemon runs, the pidfile
+ * Each starter is asked for the PID (-P). All the while each daemon checks that it is alone, by a
+ * lock of its own: see idle.c. When all starters have exited, exactly one daemon runs, the pidfile
  * names it, and every other starter has said so. Where some of them wait, stop or are killed,
  * there may be several winners, one after another, but never two at once.
  */
@@ -21,15 +21,15 @@ enum { MOST_STARTERS = 200, ROUNDS = 10, UP = 0, RUNNING = 3, GAVE_UP = 124 };
 
 enum before {
 	NOTHING,
-	STALE,	  /* the number of none */
-	RECYCLED, /* the number of one that is younger than the file: us */
+	STALE,	  /* a PID that no process has */
+	RECYCLED, /* the PID of a process younger than the file: ours */
 	GARBAGE,
 };
 
 static const struct race {
 	const char *name;
 	size_t count;
-	size_t waiters, stops, kills; /* every so many-th waits, stops, is killed; 0: none */
+	size_t waiters, stops, kills; /* every how-many-th one waits, stops, is killed; 0: none */
 	enum before before;
 	bool loses_lock; /* the daemon closes all its fds */
 } races[] = {
@@ -112,7 +112,7 @@ static bool is_nth(size_t i, size_t every)
 	return every > 0 && i % every == every - 1;
 }
 
-/* All wait at a gate: the end of file that comes when we close its only writing end. */
+/* All wait at a gate, the end of file on a pipe: it opens when we close the only writing end. */
 static void run(struct round *round)
 {
 	const struct race *race = round->race;
@@ -210,7 +210,7 @@ static bool judge_pidfile(struct round *round, pid_t pid)
 	       wrong(round, "the pidfile is not locked by the one that runs", NULL);
 }
 
-/* A launcher that was killed has not seen to the end of what it began. */
+/* A launcher that was killed has not finished what it began. */
 static size_t settle(const struct race *race, pid_t pids[LAB_MOST_CHILDREN])
 {
 	struct round unsettled = {.race = race};

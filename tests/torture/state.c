@@ -60,7 +60,7 @@ static const char *lock_name(const char *path)
 	return NULL;
 }
 
-/* The fds of that lock, without their numbers; or, with NULL, all that are of none. */
+/* The fds of that lock, without their numbers; or, with NULL, those of no lock. */
 static void append_fds(char state[LAB_TEXT], pid_t pid, const char *lock)
 {
 	static const char *const flags[] = {"flags:", NULL};
@@ -146,7 +146,7 @@ static void append_session(char state[LAB_TEXT], pid_t pid)
 		fields[GROUP] == fields[SESSION] ? "the session's" : "another", fields[TERMINAL]);
 }
 
-/* Of a keeper's, the PID of its command and how often it was started; and the room that they leave. */
+/* Hides in a keeper's title its command's PID and number of starts, and the blanks that they leave. */
 static void hide_title(char *line)
 {
 	char *from = strstr(line, "keeper of pid "), *end = from ? strchr(from, ':') : NULL;
@@ -161,7 +161,7 @@ static void hide_title(char *line)
 	append(line, "\n");
 }
 
-/* mkdtemp chose that of its directory, or the kernel an abstract one. */
+/* Hides its name: mkdtemp chose that of its directory, or the kernel an abstract one. */
 static void hide_notify_socket(char *state)
 {
 	static const char variable[] = "NOTIFY_SOCKET=";

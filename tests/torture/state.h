@@ -1,4 +1,4 @@
-/* state: all that a daemon is given, as lines of text, so that two can be compared. */
+/* state: everything that a daemon is given, as lines of text, so that two can be compared. */
 #ifndef STATE_H
 #define STATE_H
 

@@ -9,14 +9,14 @@
  *   each call, while the process stands still and rivals come: see rivalries.
  *
  * After each run the judge compares what the launcher said, by its exit status and on stderr, with
- * what is so; a daemon that is up must be in the very state of the undisturbed one. Then --status
- * must know it, a second start must refuse or succeed as it should, and --stop must end it.
+ * the facts; a daemon that is up must be in the very state of the undisturbed one. Then --status
+ * must know it, a second start must refuse or succeed as it should, and --stop must terminate it.
  *
  * All that a run leaves becomes a child of ours, the subreaper, so that nothing escapes the judge.
  *
- * A fault has a name, SCENARIO/ROLE/CALL/NTH/WHAT. With NAMEs, only those are tried that have it or
- * begin with it: "everything/daemon/openat". -a: also all those in the middle of a loop, and by roles
- * that another scenario disturbs as well. -1: only every other scenario; -2: the rest.
+ * A fault has a name, SCENARIO/ROLE/CALL/NTH/WHAT. With NAMEs, only faults are tried whose names are
+ * or begin with one of these: "everything/daemon/openat". -a: also those in the middle of a loop, and
+ * those in roles that another scenario disturbs as well. -1: only every other scenario; -2: the rest.
  */
 #define _GNU_SOURCE
 #include "inject.h"
@@ -46,7 +46,7 @@ enum verb { START, KEEP, LIVE, FAIL, REFUSED, CONTENT, STATUS, STOP };
 /* In the arguments "@" is the command. They are run in a directory that has what they name. */
 static const struct scenario {
 	const char *name;
-	enum verb verb;	    /* what comes of it undisturbed */
+	enum verb verb;	    /* the outcome if undisturbed */
 	enum before before; /* what is there, and has the pidfile */
 	bool needs_root, rivals;
 	const char *arguments;
@@ -110,16 +110,16 @@ struct trial {
 	const struct scenario *scenario;
 	bool in_startup;       /* the fault is in libc's, before main */
 	const char *reference; /* the undisturbed daemon's state; NULL: this is it */
-	pid_t first;	       /* who had the pidfile before; 0: nobody */
+	pid_t first;	       /* had the pidfile before; 0: none did */
 	struct run run;
-	const struct rivalry *rivalry; /* NULL: the fault is another */
+	const struct rivalry *rivalry; /* NULL: it is another fault */
 	bool rival_is_late;
 	char out[LAB_TEXT], err[LAB_TEXT]; /* what the launcher wrote */
 	pid_t alive[LAB_MOST_CHILDREN];
 	size_t n_alive; /* without the first */
 	bool first_lives;
 	char state[LAB_TEXT];
-	char reason[LAB_TEXT]; /* why it is wrong; "" if it is not */
+	char reason[LAB_TEXT]; /* why it is wrong; "" if it is right */
 };
 
 struct tally {
@@ -199,7 +199,7 @@ static int run(const char *arguments, char out[LAB_TEXT], char err[LAB_TEXT])
 	return status;
 }
 
-/* Lets the rivals finish, unless they have to wait for the one that stands still. */
+/* Lets the rivals finish, unless they have to wait for the process that stands still. */
 static void send_rivals(void *argument)
 {
 	enum { PATIENCE = 100 }; /* milliseconds */
@@ -251,7 +251,7 @@ static bool has_keeper(const struct scenario *scenario)
 	return has_word(scenario, "--restart");
 }
 
-/* The roles before it do nothing that they do not do in the scenario "keep". */
+/* The roles before it do only what they do in the scenario "keep", too. */
 static enum role first_role(const struct scenario *scenario)
 {
 	if (!has_keeper(scenario) || !strcmp(scenario->name, "keep"))
@@ -259,7 +259,7 @@ static enum role first_role(const struct scenario *scenario)
 	return scenario->verb == KEEP ? DAEMON : KEEPER;
 }
 
-/* Whether the keeper ends by itself, and is traced until then. */
+/* Whether the keeper exits by itself, and is traced until then. */
 static bool is_watched(const struct scenario *scenario)
 {
 	return scenario->verb == LIVE || scenario->verb == FAIL;
@@ -267,7 +267,7 @@ static bool is_watched(const struct scenario *scenario)
 
 /* ---- The judge ----------------------------------------------------------------------------- *
  *
- * Each check says why it is not satisfied, and with that it is over.
+ * A check that is not satisfied says why, and is the last one.
  */
 
 __attribute__((format(printf, 2, 3))) static bool wrong(struct trial *t, const char *format, ...)
@@ -301,7 +301,7 @@ static bool interrupted(const struct trial *t)
 	return t->run.fault.what && !strcmp(t->run.fault.what, INTERRUPT);
 }
 
-/* What is said not to be there is not there: some libc then looks no further. getpwnam(3) */
+/* A file is said not to exist: some libc then looks no further. getpwnam(3) */
 static bool hides_a_file(const struct trial *t)
 {
 	const char *what = t->run.fault.what;
@@ -311,13 +311,13 @@ static bool hides_a_file(const struct trial *t)
 	       (!strcmp(what, "ENOENT") || !strcmp(what, "ENOTDIR") || !strcmp(what, "EPERM"));
 }
 
-/* Who is told that somebody has the lock must believe it. */
+/* A start that is told that the lock is taken must believe it. */
 static bool hides_a_lock(const struct trial *t)
 {
 	return fault_is(t, "flock") && !strcmp(t->run.fault.what, "EAGAIN");
 }
 
-/* One line that names the program; or none, if it was writing that was made to fail. */
+/* One line that names the program; or none, if the fault was in writing it. */
 static bool judge_complaint(struct trial *t)
 {
 	const char *line = t->err;
@@ -369,7 +369,7 @@ static bool judge_difference(struct trial *t)
 		(int)strcspn(should, "\n"), should);
 }
 
-/* All that a daemon has is as in the undisturbed run. */
+/* Everything that a daemon has is as in the undisturbed run. */
 static bool judge_state(struct trial *t, pid_t pid)
 {
 	/* The keeper may have started the command again. */
@@ -401,7 +401,7 @@ static bool judge_up(struct trial *t)
 	return judge_state(t, pid) && (!has_word(t->scenario, "-p") || judge_pidfile(t, pid));
 }
 
-/* Nothing runs, and the pidfile names nobody who does. */
+/* Nothing runs, and the pidfile names no living process. */
 static bool judge_down(struct trial *t)
 {
 	const pid_t number = pidfile_number();
@@ -415,9 +415,9 @@ static bool judge_down(struct trial *t)
 }
 
 /*
- * A start that has failed leaves no pidfile but the one that was there. Not so where it was the
- * launcher that was disturbed, in hearing of the failure or in clearing up; in the foreground, in
- * taking the lock.
+ * A start that has failed leaves no pidfile but the one that was there, unless the launcher was
+ * disturbed while it heard of the failure or cleaned up, or, in the foreground, while it took the
+ * lock.
  */
 static bool judge_leftover(struct trial *t)
 {
@@ -468,7 +468,7 @@ static bool judge_start(struct trial *t)
 	return judge_down(t) && judge_leftover(t) && judge_failure(t);
 }
 
-/* Of a keeper that was killed nothing is left, also where that was after the start. */
+/* A keeper that is killed leaves nothing behind, even after the start. */
 static bool judge_keep(struct trial *t)
 {
 	const bool is_late =
@@ -480,19 +480,19 @@ static bool judge_keep(struct trial *t)
 			       : judge_start(t);
 	if (killed(t, COMMAND) && !t->run.execed && t->run.status == 0)
 		return wrong(t, "exit status 0, and the command was not executed");
-	/* The first run has ended before it was ready. */
+	/* The first run has exited before it was ready. */
 	if (killed(t, COMMAND) && t->run.execed && exited(t->run.status, 4))
 		return judge_down(t) && judge_leftover(t) && judge_complaint(t);
 	return judge_start(t);
 }
 
-/* Started, and then ended by its own command: whatever befalls the keeper, nothing is left. */
+/* Started, and then terminated by its own command: whatever befalls the keeper, nothing is left. */
 static bool judge_live(struct trial *t)
 {
 	return (t->run.status == 0 || wrong(t, "the start has failed")) && judge_down(t);
 }
 
-/* It never is ready, or it dies: the launcher ends it, or says that it cannot. */
+/* It never gets ready, or it dies: the launcher terminates it, or says that it cannot. */
 static bool judge_fail(struct trial *t)
 {
 	if (killed(t, LAUNCHER))
@@ -505,7 +505,7 @@ static bool judge_fail(struct trial *t)
 	return judge_down(t) && judge_leftover(t) && judge_failure(t);
 }
 
-/* The first daemon lives on, untouched, and nobody else. */
+/* The first daemon lives on, untouched, and no other does. */
 static bool judge_first(struct trial *t)
 {
 	if (!t->first_lives)
@@ -605,7 +605,7 @@ static bool judge_rivals(struct trial *t)
 	       judge_pidfile(t, t->alive[0]);
 }
 
-/* Only who is killed, or may not remove it, leaves what was to become the pidfile. */
+/* Only a process that is killed, or may not remove it, leaves a draft of the pidfile. */
 static bool judge_drafts(struct trial *t)
 {
 	const bool is_excused = killed(t, t->run.fault.call.role) || fault_is(t, "unlink") ||
@@ -662,7 +662,7 @@ static bool judge_next(struct trial *t)
 
 	if (!has_pidfile && !has_word(t->scenario, "-l"))
 		return true;
-	/* Where the daemon has ended before its children, it can no longer be stopped with them. */
+	/* Where the daemon has exited before its children, it can no longer be stopped with them. */
 	if (t->scenario->before == TREE && !runs)
 		end_all();
 	if (runs)
@@ -696,7 +696,7 @@ static bool are_at_rest(const pid_t *pids, size_t count)
 	return true;
 }
 
-/* Starts a daemon that is there before the scenario begins. */
+/* Starts the daemon that runs before the scenario begins. */
 static pid_t start_first(const struct scenario *scenario)
 {
 	const enum before before = scenario->before;
@@ -734,9 +734,9 @@ static void look_around(struct trial *t)
 	const struct scenario *scenario = t->scenario;
 	const bool is_kept = scenario->verb == KEEP || scenario->before == KEPT;
 
-	/* Whoever has been told to go is on the way, and whoever has just begun may end at once. */
+	/* A process that was signalled is on its way out, and one that has just begun may exit at once. */
 	t->n_alive = living(t->alive);
-	/* A keeper that is alone pauses, or is about to end. */
+	/* A keeper that is alone pauses, or is about to exit. */
 	for (int tries = 0; tries < 1000 &&
 			    (!are_at_rest(t->alive, t->n_alive) || (is_kept && t->n_alive == 1));
 		tries++) {
@@ -749,7 +749,7 @@ static void look_around(struct trial *t)
 			t->first_lives = true;
 			t->alive[i--] = t->alive[--t->n_alive];
 		}
-	/* One that was to be waited for goes anyway. */
+	/* A daemon that was to be waited for exits anyway. */
 	if (t->first_lives && scenario->before == ENDING) {
 		end(t->first);
 		t->first_lives = false;
@@ -851,7 +851,7 @@ static void try_call(struct trial *t, const struct selection *selection, struct 
 	const bool may_fail = (t->scenario->before != STALE || call->number != SYS_kill) &&
 			      (call->role != KEEPER || (!is_watched(t->scenario) &&
 							       call->number != SYS_rt_sigaction));
-	/* The wait of a keeper that is not watched has no end. */
+	/* The wait of a keeper that is not watched never ends. */
 	const bool may_return =
 		call->role != KEEPER || is_watched(t->scenario) || call->number != SYS_ppoll;
 	const char *what;
@@ -884,8 +884,8 @@ static void show(const char *name, const struct tally *tally)
 }
 
 /*
- * All signals are reset in a loop, and --notify that has failed looks at all processes: of so many
- * calls of a kind the first and the last few are enough.
+ * All signals are reset in a loop, and a failed --notify looks at all processes: of so many calls
+ * of a kind the first and the last few are enough.
  */
 static bool is_in_loop(const struct run *run, const struct call *call)
 {
@@ -942,8 +942,8 @@ static struct tally sweep(const struct scenario *scenario, const struct selectio
 /* ---- The surroundings ---------------------------------------------------------------------- */
 
 /*
- * A user with groups of its own, whatever the machine has, and a /run for what is left by those who are
- * killed: in a mount namespace, so nobody sees.
+ * A user with groups of its own, whatever the machine has, and a /run for what killed processes leave:
+ * in a mount namespace, so nobody notices.
  */
 static bool make_user(void)
 {

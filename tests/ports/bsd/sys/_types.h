@@ -1,1 +1,1 @@
-/* gcc's own headers want one where they are told that the system is FreeBSD. */
+/* gcc's own headers include this one where the system claims to be FreeBSD. */

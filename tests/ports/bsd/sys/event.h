@@ -1,6 +1,6 @@
 /*
  * What src/system-bsd.c asks of kqueue(2), and no more, made of Linux's pidfds. A process that has
- * ended, but has not been waited for, can be watched on FreeBSD alone.
+ * exited, but has not been waited for, can be watched only on FreeBSD.
  */
 #ifndef EVENT_H
 #define EVENT_H

@@ -428,8 +428,8 @@ heard() { expect "$(tr -d '\n' <"$T/pub/heard")" "$1"; }
 	gone "$pid"
 }
 
-@test "--stop --kill-after ends a daemon that is suspended by SIGSTOP" {
-	up
+@test "--stop --kill-after kills a daemon that ignores TERM and is suspended by SIGSTOP" {
+	up --ignore-signal TERM
 	kill -STOP "$pid"
 	silent daemonize --stop --kill-after 0.3 -p "$T/app.pid"
 	gone "$pid"

@@ -104,6 +104,7 @@ no_pidfile() { [ ! -e "$T/app.pid" ]; }
 }
 
 @test "-l refuses a socket, and says so" {
+	need python3
 	python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
 	fails 1 "daemonize: cannot open lock file 'socket': No such device or address" daemonize -l socket true
 }
@@ -669,6 +670,7 @@ has_the_lock() {
 }
 
 @test "a start that writes in place waits until another process has released its pidfile" {
+	need python3
 	in_place
 	slow inject=fcntl:when=3 -p "$T/app.pid"
 	halted F_DUPFD

@@ -307,7 +307,7 @@ refused_as_nobody() {
 
 @test "-c takes a directory that only the user may enter" {
 	need_root
-	mkdir -m 700 "$T/theirs" "$T/mine"
+	mkdir -m 700 "$T/theirs"
 	chown nobody "$T/theirs"
 	start -u nobody -c "$T/theirs"
 	expect "$(field cwd)" "$T/theirs"
@@ -336,7 +336,7 @@ without_override() {
 
 @test "-c refuses a directory that neither root nor the user may enter, and one that does not exist" {
 	need_root
-	mkdir -m 700 theirs mine
+	mkdir -m 700 theirs
 	chown nobody theirs
 	fails 1 "daemonize: cannot change to directory '$T/theirs': Permission denied" \
 		without_override daemonize -p app.pid -c "$T/theirs" true

@@ -244,6 +244,9 @@ shared() {
 @test "--truncate keeps both outputs when -o and -e name one file" {
 	echo before >"$T/log"
 	shared --truncate -o "$T/log" -e "$T/log"
+	end_all
+	ln -s log "$T/link"
+	shared --truncate -o "$T/log" -e "$T/link"
 }
 
 @test "-i and -o may name one file" {

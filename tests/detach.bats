@@ -36,7 +36,7 @@ target_groups() { awk '/^Groups:/ { $1 = ""; print }' /proc/self/status | tr -s 
 is_detached() {
 	expect "$(field pgid)" "$pid" &&
 		expect "is the leader: $((pid == $(field sid)))" "is the leader: 0" &&
-		wait_until 5 gone "$(field sid)" &&
+		wait_until 20 gone "$(field sid)" &&
 		[ "$(field sid)" != "$(session_of $$)" ]
 }
 
@@ -68,7 +68,7 @@ starts_from() {
 
 @test "the leader of a daemon's session has exited" {
 	start
-	wait_until 5 gone "$(field sid)"
+	wait_until 20 gone "$(field sid)"
 }
 
 @test "a daemon leads its process group, so that one signal reaches all its children" {
@@ -334,7 +334,7 @@ start_in_foreground() {
 	daemonize -f -- sh -c '(target dump "$0" &); exec sleep 600' "$report" 3>&- &
 	own $!
 	reported "$report"
-	wait_until 5 has_parent "$pid" "$(parent_of "$(sh -c 'sleep 60 >/dev/null 2>&1 3>&- & echo $!')")"
+	wait_until 20 has_parent "$pid" "$(parent_of "$(sh -c 'sleep 60 >/dev/null 2>&1 3>&- & echo $!')")"
 }
 has_parent() { expect "$(parent_of "$1")" "$2"; }
 

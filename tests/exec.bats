@@ -185,7 +185,7 @@ arguments() { grep -aE '^argv\.([3-9]|[1-9][0-9])=' "$report" | cut -d= -f2-; }
 @test "a script without #! runs under the PID in the pidfile" {
 	program "$T/script" 'echo $$' 'exec sleep 60'
 	daemonize -p "$T/app.pid" -o "$T/out" "$T/script"
-	wait_until 5 test -s "$T/out"
+	wait_until 20 test -s "$T/out"
 	expect "$(cat "$T/out")" "$(cat "$T/app.pid")"
 }
 

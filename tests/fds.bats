@@ -73,7 +73,7 @@ syscalls() {
 @test "a kept fd is still the same open file" {
 	echo hello >"$T/input"
 	daemonize -k 7 -o "$T/out" sh -c 'cat <&7; exec cat' 7<"$T/input"
-	wait_until 5 grep -q hello "$T/out"
+	wait_until 20 grep -q hello "$T/out"
 }
 
 @test "a kept fd does not collide with the pidfile's" {

@@ -276,7 +276,7 @@ refused_as_nobody() {
 	need_root
 	mkdir -m 700 "$T/private"
 	daemonize -u nobody -O "$T/private/log" sh -c 'id -un; exec sleep 60'
-	wait_until 5 grep -qx nobody "$T/private/log"
+	wait_until 20 grep -qx nobody "$T/private/log"
 }
 
 @test "with -u a symbolic link is refused as a lock file: the user would get an fd of what it points to" {

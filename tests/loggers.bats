@@ -286,5 +286,5 @@ soon='@(at once|before the daemon was up)'
 @test "the command does not hold the lock of -l" {
 	daemonize -p app.pid -l lock -o '|exec sleep 60' -- sleep 60
 	daemonize --stop -p app.pid
-	wait_until 5 flock -n lock true
+	wait_until 20 flock -n lock true
 }

@@ -264,7 +264,7 @@ each_misused() {
 @test "-P fails when its output device is full, and nothing runs" {
 	run -1 --separate-stderr sh -c 'daemonize -P -p "$1" sleep 60 >/dev/full' sh "$T/app.pid"
 	expect "$stderr" "daemonize: *No space left on device"
-	wait_until 5 nothing_runs
+	wait_until 20 nothing_runs
 }
 
 @test "-P fails when nobody reads its output, and nothing runs" {
@@ -272,7 +272,7 @@ each_misused() {
 	for options in -P -fP; do
 		fails 1 "daemonize: cannot print the PID: Broken pipe" \
 			bash -c 'exec 8<>fifo 9>fifo 8<&-; exec daemonize "$1" sleep 60 >&9 9>&-' bash $options
-		wait_until 5 nothing_runs
+		wait_until 20 nothing_runs
 	done
 }
 

@@ -583,9 +583,9 @@ READY=1"' 'wait'
 }
 
 @test "EXTEND_TIMEOUT_USEC= may be as large as a 64-bit number can be" {
-	app 'target send EXTEND_TIMEOUT_USEC=9223372036854775807' 'sleep 1.3' \
+	app 'target send EXTEND_TIMEOUT_USEC=9223372036854775807' 'sleep 2.3' \
 		'exec target notify READY=1 "$DAEMONIZE_TEST/pub/report"'
-	daemonize --notify -t 1 app
+	daemonize --notify -t 2 app
 	reported "$report"
 }
 
@@ -1061,11 +1061,11 @@ tried() { [ "$(wc -l <tries)" -ge "$1" ]; }
 
 @test "a timeout reports the first line that the command of --ready has written, on either output" {
 	fails 124 "daemonize: gave up waiting: target is not ready after [0-9].[0-9][0-9] s: first" \
-		daemonize --ready 'echo first; echo second; exit 1' -t 0.5 -p "$T/app.pid" target dump "$report"
+		daemonize --ready 'echo first; echo second; exit 1' -t 1 -p "$T/app.pid" target dump "$report"
 	nothing_is_left
-	fails 124 "daemonize: gave up waiting: * s: sh: *no-such*" daemonize --ready 'no-such' -t 0.5 target dump "$report"
+	fails 124 "daemonize: gave up waiting: * s: sh: *no-such*" daemonize --ready 'no-such' -t 1 target dump "$report"
 	fails 124 "daemonize: gave up waiting: target is not ready after [0-9].[0-9][0-9] s" \
-		daemonize --ready 'exit 1' -t 0.5 target dump "$report"
+		daemonize --ready 'exit 1' -t 1 target dump "$report"
 	nothing_runs
 }
 

@@ -27,12 +27,12 @@ load helper
 	from --ignore TERM --block TERM
 	start
 	kill -TERM "$pid"
-	wait_until 5 gone "$pid"
+	wait_until 20 gone "$pid"
 }
 
 @test "SIGPIPE terminates a child of the daemon, although the caller ignored it" {
 	target with --ignore PIPE -- daemonize -o "$T/out" sh -c 'sh -c "kill -PIPE \$\$"; echo "status $?"'
-	wait_until 5 grep -q "status 141" "$T/out"
+	wait_until 20 grep -q "status 141" "$T/out"
 }
 
 # ---- Asked for ----
@@ -45,7 +45,7 @@ load helper
 @test "--default-signal lets a shell trap a signal that is otherwise ignored" {
 	for option in --default-signal --ignore-signal; do
 		daemonize $option TSTP -o "$T/$option" sh -c 'trap "echo trapped" TSTP; kill -TSTP $$; echo over'
-		wait_until 5 grep -q over "$T/$option"
+		wait_until 20 grep -q over "$T/$option"
 	done
 	expect "$(cat "$T/--default-signal")" $'trapped\nover'
 	expect "$(cat "$T/--ignore-signal")" over
@@ -86,7 +86,7 @@ load helper
 	kill -CONT "$pid"
 	alive "$pid"
 	kill -USR2 "$pid"
-	wait_until 5 gone "$pid"
+	wait_until 20 gone "$pid"
 }
 
 # ---- Refused ----

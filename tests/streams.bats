@@ -8,7 +8,7 @@ load helper
 says() { daemonize "$@" sh -c 'echo out; echo err >&2; exec sleep 60'; }
 
 # has FILE TEXT: the file has these contents, or will in a moment.
-has() { wait_until 5 is_text "$1" "$2"; }
+has() { wait_until 20 is_text "$1" "$2"; }
 is_text() { expect "$(cat "$1")" "$2"; }
 
 # position PID FD: where the next write to this open file description goes.
@@ -486,7 +486,7 @@ no_log_beside() {
 
 @test "a terminal as a stream does not become the controlling terminal" {
 	target terminal "$T/terminal" 3>&- &
-	wait_until 5 test -e "$T/terminal"
+	wait_until 20 test -e "$T/terminal"
 	caller=(setsid --wait)
 	start -f -i "$T/terminal" -o "$T/terminal" &
 	reported "$report"

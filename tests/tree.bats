@@ -110,7 +110,7 @@ everybody() {
 	app "setsid sh -c 'trap \"\" TERM; echo \$\$ >$T/pub/deaf; while :; do sleep 0.02; done' &" 'exec member c'
 	up c deaf
 	fails 124 "daemonize: gave up waiting: still running (pid $(cat pub/deaf)*) after [0-9].[0-9][0-9] s" \
-		daemonize --stop --tree -t 0.3 -p app.pid
+		daemonize --stop --tree -t 1 -p app.pid
 	gone "$pid"
 	lives "$(cat pub/deaf)"
 	expect "$(cat app.pid)" "$pid"
@@ -156,7 +156,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	app 'setsid member a &' 'exec member b'
 	up a b
 	fails 124 "daemonize: gave up waiting: still running (pid $pid and [1-9] more) after *" \
-		daemonize --stop --tree --signal HUP -t 0.5 -p app.pid
+		daemonize --stop --tree --signal HUP -t 1 -p app.pid
 	told HUP a HUP b
 }
 
@@ -286,7 +286,7 @@ is_stopped() { grep -q '^State:[[:space:]]*T' "/proc/$1/status"; }
 	fails 1 "daemonize: cannot signal [0-9]* of the processes in the tree of pid $pid: Operation not permitted" \
 		as_nobody daemonize --signal HUP --tree -p app.pid
 	fails 124 "daemonize: gave up waiting: still running (pid $(cat pub/a)*) after *" \
-		as_nobody daemonize --stop --tree -t 0.3 -p app.pid
+		as_nobody daemonize --stop --tree -t 1 -p app.pid
 	lives "$(cat pub/a)"
 	gone "$pid"
 }

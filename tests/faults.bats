@@ -32,7 +32,7 @@ cannot() {
 
 # nth CALL PATTERN COMMAND...: which of its CALLs is the first whose line in strace's output matches the pattern.
 nth() {
-	strace -qq -yy -e "trace=$1" -o "$T/dry" "${@:3}" >/dev/null 2>&1 || true
+	strace -qq -yy -e "trace=$1" -e signal=none -o "$T/dry" "${@:3}" >/dev/null 2>&1 || true
 	grep -nm1 -- "$2" "$T/dry" | cut -d: -f1
 	[ -s "$T/dry" ]
 }
